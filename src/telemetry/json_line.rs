@@ -133,3 +133,6 @@ fn escape_char(out: &mut Vec<u8>, character: char) {
         _ => out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -77,7 +77,8 @@ impl Redaction {
         false
     }
 
-    /// The first stretch from `from` on that looks like a secret, with all letters and digits that follow it.
+    /// The first stretch from `from` on that looks like a secret, with all letters, digits and underscores that
+    /// follow it.
     fn find(&self, text: &[u8], from: usize) -> Option<std::ops::Range<usize>> {
         self.forms.iter().filter_map(|form| form.find(text, from)).min_by_key(|range| range.start)
     }
@@ -89,9 +90,11 @@ impl Form {
         loop {
             let start = searched + self.prefix.find(text.get(searched..)?)?;
             let tail = start + self.prefix.needle().len();
-            let length = text.get(tail..)?.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
-            if length >= self.tail_bytes {
-                return Some(start..tail + length);
+            let rest = text.get(tail..)?;
+            if rest.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count() >= self.tail_bytes {
+                // What follows without a break may be the rest of another secret.
+                let is_secret = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'_';
+                return Some(start..tail + rest.iter().take_while(is_secret).count());
             }
             searched = tail;
         }
@@ -140,7 +143,7 @@ mod tests {
         let key = secret(&SecretFormat::keys());
         let token = secret(&SecretFormat::management_tokens());
         assert_eq!(applied(&format!("/a/{key}/b")), "/a/[redacted]/b");
-        assert_eq!(applied(&format!("{token}{key}")), "[redacted][redacted]");
+        assert_eq!(applied(&format!("/{token}{key}")), "/[redacted]");
         assert_eq!(applied(&format!("/{key};{token}.json")), "/[redacted];[redacted].json");
         assert_eq!(applied(&format!("/ks_short/{key}")), "/ks_short/[redacted]");
         assert_eq!(applied(&format!("/{key}more")), "/[redacted]");
