@@ -19,6 +19,8 @@ const DECODINGS_MAX: usize = 3;
 #[derive(Debug, Clone)]
 pub(crate) struct Redaction {
     forms: Vec<Form>,
+    /// Length of the shortest secret: most texts are shorter and need no search.
+    secret_bytes_min: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -36,11 +38,16 @@ impl Redaction {
             let tail_bytes = format.secret_bytes().saturating_sub(prefix.len());
             Form { prefix: Finder::new(prefix.as_bytes()).into_owned(), tail_bytes }
         };
-        Redaction { forms: formats.iter().map(form).collect() }
+        let secret_bytes_min = formats.iter().map(SecretFormat::secret_bytes).min().unwrap_or(usize::MAX);
+        Redaction { forms: formats.iter().map(form).collect(), secret_bytes_min }
     }
 
     /// `text` without what looks like a secret. Allocates only where there is one or something is percent-encoded.
     pub(crate) fn apply<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
+        // An encoded secret is longer than a plain one.
+        if text.len() < self.secret_bytes_min {
+            return Cow::Borrowed(text);
+        }
         if self.is_hidden_in(text) {
             return Cow::Borrowed(REDACTED.as_bytes());
         }

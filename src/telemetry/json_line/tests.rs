@@ -106,6 +106,14 @@ fn what_is_not_utf_8_becomes_the_replacement_character() {
 }
 
 #[test]
+fn addresses_of_both_families_are_written_in_full() {
+    for address in ["0.0.0.0", "203.0.113.255", "2001:db8::1", "::ffff:10.0.0.1"] {
+        let line = parsed(&Settled { client: address.parse().unwrap(), ..settled() });
+        assert_eq!(line["client"], address);
+    }
+}
+
+#[test]
 fn the_text_of_a_second_is_not_used_for_the_next() {
     let mut format = LineFormat::new(Redaction::of(&[]));
     let mut times = Vec::new();
