@@ -251,7 +251,9 @@ impl AccessLogWriter {
         if buffer.bytes.len() < BUFFER_BYTES {
             return;
         }
-        let full = buffer.take();
+        // A worker that filled one buffer will fill the next: no growing from nothing.
+        let next = Buffer { bytes: Vec::with_capacity(BUFFER_BYTES + BUFFER_BYTES / 8), lines: 0 };
+        let full = std::mem::replace(&mut *buffer, next);
         drop(buffer);
         let lines = full.lines;
         if worker.shared.full.try_send(Message::Full(full)).is_err() {
@@ -280,3 +282,6 @@ fn stdout() -> io::Result<File> {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

@@ -216,12 +216,11 @@ impl Metrics {
             let of = |read: &dyn Fn(&UpstreamMetrics) -> i128| -> i128 {
                 workers.iter().map(|worker| self.at(worker, place, read)).sum()
             };
-            let connections_opened = of(&|upstream| load(&upstream.opened).into());
-            if place == self.upstreams.overflow() && connections_opened == 0 {
+            if place == self.upstreams.overflow() && of(&UpstreamMetrics::uses) == 0 {
                 continue;
             }
             let label = ("upstream", &**name);
-            opened.push(&[label], connections_opened as f64);
+            opened.push(&[label], of(&|upstream| load(&upstream.opened).into()) as f64);
             reused.push(&[label], of(&|upstream| load(&upstream.reused).into()) as f64);
             idle.push(&[label], of(&|upstream| upstream.idle.load(Ordering::Relaxed).into()).max(0) as f64);
             retries.push(&[label], of(&|upstream| load(&upstream.retries).into()) as f64);
@@ -366,3 +365,6 @@ fn load(counter: &AtomicU64) -> u64 {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

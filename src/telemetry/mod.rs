@@ -13,6 +13,8 @@ mod metrics;
 pub mod ops;
 mod readiness;
 mod redaction;
+#[cfg(test)]
+mod samples;
 mod settled;
 mod worker;
 

@@ -63,3 +63,70 @@ async fn show_readiness(State(pages): State<Pages>) -> Response {
     let page = Ready { ready, generation: pages.readiness.generation(), reasons };
     (status, [(header::CACHE_CONTROL, "no-store")], axum::Json(page)).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::http::Request;
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::domain::id::KeyId;
+    use crate::telemetry::keys::{KeyCounters, KeyTotals};
+    use crate::telemetry::readiness::NotReady;
+
+    struct NoKeys;
+
+    impl KeyCounters for NoKeys {
+        fn visit(&self, _: &mut dyn FnMut(KeyId, KeyTotals)) {}
+
+        fn key_count(&self) -> usize {
+            0
+        }
+    }
+
+    async fn ask(readiness: &Readiness, method: &str, path: &str) -> (u16, String, String) {
+        let metrics = Arc::new(Metrics::new(Arc::new(NoKeys), 10, readiness.clone()));
+        let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+        let response = router(metrics, readiness.clone()).oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let kind = response.headers().get(header::CONTENT_TYPE).map(|kind| kind.to_str().unwrap().to_owned());
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, kind.unwrap_or_default(), String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_process_that_leaves_is_healthy_and_not_ready() {
+        let readiness = Readiness::starting();
+        readiness.unset(NotReady::Starting);
+        readiness.set_generation(3);
+        let (status, _, body) = ask(&readiness, "GET", "/readyz").await;
+        assert_eq!((status, body.as_str()), (200, r#"{"ready":true,"generation":3,"reasons":[]}"#));
+        readiness.set(NotReady::Draining);
+        let (status, _, body) = ask(&readiness, "GET", "/readyz").await;
+        assert_eq!(
+            (status, body.as_str()),
+            (503, r#"{"ready":false,"generation":3,"reasons":["draining"]}"#)
+        );
+        assert_eq!(ask(&readiness, "GET", "/healthz").await.0, 200);
+    }
+
+    #[tokio::test]
+    async fn metrics_are_shown_in_the_text_format() {
+        let (status, kind, body) = ask(&Readiness::starting(), "GET", "/metrics").await;
+        assert_eq!(status, 200);
+        assert!(kind.starts_with("text/plain; version=0.0.4"), "{kind}");
+        assert!(body.contains("keystile_build_info{version="), "{body}");
+    }
+
+    #[tokio::test]
+    async fn only_get_and_head_of_three_pages_are_served() {
+        let readiness = Readiness::starting();
+        let (status, _, body) = ask(&readiness, "HEAD", "/healthz").await;
+        assert_eq!((status, body.as_str()), (200, ""));
+        assert_eq!(ask(&readiness, "POST", "/metrics").await.0, 405);
+        assert_eq!(ask(&readiness, "DELETE", "/readyz").await.0, 405);
+        assert_eq!(ask(&readiness, "GET", "/").await.0, 404);
+    }
+}

@@ -19,6 +19,8 @@ const DECODINGS_MAX: usize = 3;
 #[derive(Debug, Clone)]
 pub(crate) struct Redaction {
     forms: Vec<Form>,
+    /// Length of the shortest secret: most texts are shorter and need no search.
+    secret_bytes_min: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -36,11 +38,16 @@ impl Redaction {
             let tail_bytes = format.secret_bytes().saturating_sub(prefix.len());
             Form { prefix: Finder::new(prefix.as_bytes()).into_owned(), tail_bytes }
         };
-        Redaction { forms: formats.iter().map(form).collect() }
+        let secret_bytes_min = formats.iter().map(SecretFormat::secret_bytes).min().unwrap_or(usize::MAX);
+        Redaction { forms: formats.iter().map(form).collect(), secret_bytes_min }
     }
 
     /// `text` without what looks like a secret. Allocates only where there is one or something is percent-encoded.
     pub(crate) fn apply<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
+        // An encoded secret is longer than a plain one.
+        if text.len() < self.secret_bytes_min {
+            return Cow::Borrowed(text);
+        }
         if self.is_hidden_in(text) {
             return Cow::Borrowed(REDACTED.as_bytes());
         }
@@ -77,7 +84,8 @@ impl Redaction {
         false
     }
 
-    /// The first stretch from `from` on that looks like a secret, with all letters and digits that follow it.
+    /// The first stretch from `from` on that looks like a secret, with all letters, digits and underscores that
+    /// follow it.
     fn find(&self, text: &[u8], from: usize) -> Option<std::ops::Range<usize>> {
         self.forms.iter().filter_map(|form| form.find(text, from)).min_by_key(|range| range.start)
     }
@@ -89,9 +97,11 @@ impl Form {
         loop {
             let start = searched + self.prefix.find(text.get(searched..)?)?;
             let tail = start + self.prefix.needle().len();
-            let length = text.get(tail..)?.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
-            if length >= self.tail_bytes {
-                return Some(start..tail + length);
+            let rest = text.get(tail..)?;
+            if rest.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count() >= self.tail_bytes {
+                // What follows without a break may be the rest of another secret.
+                let is_secret = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'_';
+                return Some(start..tail + rest.iter().take_while(is_secret).count());
             }
             searched = tail;
         }
@@ -140,7 +150,7 @@ mod tests {
         let key = secret(&SecretFormat::keys());
         let token = secret(&SecretFormat::management_tokens());
         assert_eq!(applied(&format!("/a/{key}/b")), "/a/[redacted]/b");
-        assert_eq!(applied(&format!("{token}{key}")), "[redacted][redacted]");
+        assert_eq!(applied(&format!("/{token}{key}")), "/[redacted]");
         assert_eq!(applied(&format!("/{key};{token}.json")), "/[redacted];[redacted].json");
         assert_eq!(applied(&format!("/ks_short/{key}")), "/ks_short/[redacted]");
         assert_eq!(applied(&format!("/{key}more")), "/[redacted]");

@@ -103,6 +103,12 @@ impl UpstreamMetrics {
         self.retries.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// How often it was used or tried at all: 0 where it can be left out.
+    pub(crate) fn uses(&self) -> i128 {
+        let counters = [&self.opened, &self.reused, &self.retries].into_iter().chain(&self.failures);
+        counters.map(|counter| i128::from(counter.load(Ordering::Relaxed))).sum()
+    }
+
     /// An attempt failed, whether or not it is made again.
     pub fn failed(&self, failure: UpstreamFailure) {
         if let Some(counter) = self.failures.get(failure as usize) {

@@ -146,3 +146,28 @@ impl Writer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Shared;
+    use super::*;
+    use crate::domain::secret::SecretFormat;
+
+    #[test]
+    fn after_a_line_that_was_written_in_half_the_next_starts_on_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("access.log");
+        let (_shared, parts) = Shared::new(&SecretFormat::keys());
+        let counts = Arc::clone(&parts.counts);
+        let mut writer = Writer::new(append_to(&path).unwrap(), None, parts, Clock::system());
+        let buffer = |text: &[u8]| Buffer { bytes: text.to_vec(), lines: 0 };
+        // As a disk leaves it that became full within the second of three lines.
+        writer.write(&buffer(b"{\"a\":1}\n{\"a\""));
+        let all = b"{\"a\":1}\n{\"a\":2}\n{\"a\":3}\n";
+        writer.lost(all, &all[12..], &ErrorKind::StorageFull.into());
+        writer.write(&buffer(b"{\"a\":4}\n"));
+        assert_eq!(std::fs::read(&path).unwrap(), b"{\"a\":1}\n{\"a\"\n{\"a\":4}\n");
+        assert_eq!(counts.dropped_lines.load(Ordering::Relaxed), 2);
+        assert!(!writer.is_failing);
+    }
+}
