@@ -1,1 +1,8 @@
 //! (written next)
+
+/// Where records are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DatabaseUrl {
+    /// A SQLite file.
+    Sqlite(std::path::PathBuf),
+}

@@ -1,1 +1,13 @@
-//! (written next)
+//! SQL: the truth about organizations, agents, keys, people, changes and usage.
+//!
+//! Owns every query and every migration; no other module knows a table. Promises that a change is one transaction with
+//! its audit row and its outbox row, and that a database it cannot vouch for is refused untouched. Never keeps a
+//! secret, only its hash.
+
+mod database;
+mod error;
+mod opening;
+
+pub use database::Database;
+pub use error::StoreError;
+pub use opening::OpenError;
