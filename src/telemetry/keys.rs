@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use super::exposition::{Family, Kind};
 use super::labels::OTHER;
 use crate::domain::id::KeyId;
+use crate::keytable::KeyTable;
 
 /// What was counted of one key since this process began to count it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,6 +41,22 @@ pub trait KeyCounters: Send + Sync {
 
     /// How many keys there are, used or not.
     fn key_count(&self) -> usize;
+}
+
+impl KeyCounters for KeyTable {
+    fn visit(&self, tell: &mut dyn FnMut(KeyId, KeyTotals)) {
+        self.for_each_account(|entry| {
+            if let Some(account) = entry.account_in_use() {
+                let totals = account.totals();
+                let (allowed, failed) = (totals.allowed, totals.failed);
+                tell(entry.id, KeyTotals { allowed, denied: totals.denied(), failed });
+            }
+        });
+    }
+
+    fn key_count(&self) -> usize {
+        self.len()
+    }
 }
 
 /// Which keys have series of their own, and what the others came to.
