@@ -3,11 +3,12 @@
 //! Promises that `other` never falls, whichever keys come and go, and that a key's requests are counted in exactly
 //! one of the two: its own series or `other`. Never keeps a series of a key that is gone.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::exposition::{Family, Kind};
 use super::labels::OTHER;
 use crate::domain::id::KeyId;
+use crate::keytable::KeyTable;
 
 /// What was counted of one key since this process began to count it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -42,20 +43,53 @@ pub trait KeyCounters: Send + Sync {
     fn key_count(&self) -> usize;
 }
 
+impl KeyCounters for KeyTable {
+    fn visit(&self, tell: &mut dyn FnMut(KeyId, KeyTotals)) {
+        self.for_each_account(|entry| {
+            if let Some(account) = entry.account_in_use() {
+                let totals = account.totals();
+                let (allowed, failed) = (totals.allowed, totals.failed);
+                tell(entry.id, KeyTotals { allowed, denied: totals.denied(), failed });
+            }
+        });
+    }
+
+    fn key_count(&self) -> usize {
+        self.len()
+    }
+}
+
 /// Which keys have series of their own, and what the others came to.
 #[derive(Debug)]
 pub(crate) struct KeySeries {
     keys_max: usize,
-    named: HashSet<KeyId>,
-    /// What was last seen of each key that is summed into `other`: only growth is added, so a key that goes takes
-    /// nothing back. A key in here is not promoted when a place gets free: its past would be counted twice.
-    summed: HashMap<KeyId, KeyTotals>,
+    /// Counts the scrapes: a key that was not seen in the last one is gone.
+    scrape: u64,
+    /// Keys with series of their own, and when they were last seen.
+    named: HashMap<KeyId, u64>,
+    /// Keys that are summed into `other`. A key in here is not promoted when a place gets free: its past would be
+    /// counted twice.
+    summed: HashMap<KeyId, LastSeen>,
     other: KeyTotals,
+}
+
+/// What was last seen of a key, and in which scrape: only growth is added to `other`, so a key that goes takes
+/// nothing back.
+#[derive(Debug)]
+struct LastSeen {
+    totals: KeyTotals,
+    scrape: u64,
 }
 
 impl KeySeries {
     pub(crate) fn new(keys_max: usize) -> KeySeries {
-        KeySeries { keys_max, named: HashSet::new(), summed: HashMap::new(), other: KeyTotals::default() }
+        KeySeries {
+            keys_max,
+            scrape: 0,
+            named: HashMap::new(),
+            summed: HashMap::new(),
+            other: KeyTotals::default(),
+        }
     }
 
     /// Brings the series up to what `counters` tell now, and shows them.
@@ -66,31 +100,33 @@ impl KeySeries {
              all other keys together are key=\"other\".",
             Kind::Counter,
         );
-        let mut seen: HashMap<KeyId, KeyTotals> =
-            HashMap::with_capacity(self.named.len() + self.summed.len());
+        self.scrape += 1;
+        let mut new = Vec::new();
         counters.visit(&mut |key, totals| {
-            if !totals.is_zero() {
-                seen.insert(key, totals);
+            if let Some(scrape) = self.named.get_mut(&key) {
+                *scrape = self.scrape;
+                push(&mut family, &key.to_string(), totals);
+            } else if let Some(last) = self.summed.get_mut(&key) {
+                self.other.add_growth(last.totals, totals);
+                *last = LastSeen { totals, scrape: self.scrape };
+            } else if !totals.is_zero() {
+                new.push((key, totals));
             }
         });
         // Keys that are gone give up their places before new ones ask for them.
-        self.named.retain(|key| seen.contains_key(key));
-        self.summed.retain(|key, _| seen.contains_key(key));
-        for (key, totals) in seen {
-            if self.named.contains(&key) || (self.has_room() && !self.summed.contains_key(&key)) {
-                self.named.insert(key);
+        self.named.retain(|_, scrape| *scrape == self.scrape);
+        self.summed.retain(|_, last| last.scrape == self.scrape);
+        for (key, totals) in new {
+            if self.named.len() < self.keys_max {
+                self.named.insert(key, self.scrape);
                 push(&mut family, &key.to_string(), totals);
             } else {
-                let before = self.summed.insert(key, totals).unwrap_or_default();
-                self.other.add_growth(before, totals);
+                self.summed.insert(key, LastSeen { totals, scrape: self.scrape });
+                self.other.add_growth(KeyTotals::default(), totals);
             }
         }
         push(&mut family, OTHER, self.other);
         family
-    }
-
-    fn has_room(&self) -> bool {
-        self.named.len() < self.keys_max
     }
 }
 

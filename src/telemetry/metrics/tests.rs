@@ -3,7 +3,12 @@
 use std::collections::HashMap;
 
 use super::*;
-use crate::domain::id::KeyId;
+use crate::domain::id::{KeyId, OrganizationId};
+use crate::domain::limit::Limits;
+use crate::domain::scope::{Access, Scope};
+use crate::domain::secret::SecretHash;
+use crate::keytable::{KeyFacts, KeyTable, OrganizationFacts};
+use crate::limits::{Limiter, Outcome};
 use crate::telemetry::keys::KeyTotals;
 use crate::telemetry::samples::settled;
 use crate::telemetry::settled::{RouteLabel, Settled};
@@ -207,6 +212,46 @@ fn open_connections_are_those_accepted_and_not_closed() {
     assert_eq!(value(&text, "keystile_open_connections"), Some(1.0));
     assert_eq!(value(&text, "keystile_connections_accepted_total"), Some(2.0));
     assert_eq!(value(&text, "keystile_connections_refused_total"), Some(1.0));
+}
+
+#[test]
+fn a_key_of_the_key_table_is_counted_from_its_account() {
+    let organization = OrganizationId::generate();
+    let table = Arc::new(KeyTable::new(Limits::default()));
+    table.put_organization(OrganizationFacts {
+        id: organization,
+        slug: "acme".parse().unwrap(),
+        zone: jiff::tz::TimeZone::UTC,
+        limits: Limits::default(),
+        agents: Vec::new(),
+    });
+    let facts = |id| KeyFacts {
+        id,
+        organization,
+        hash: SecretHash::of(id.as_bytes()),
+        scope: Scope::Organization,
+        access: Access::All,
+        expires_at: None,
+        disabled: false,
+        limits: Limits::default(),
+    };
+    let (used, unused) = (KeyId::generate(), KeyId::generate());
+    table.put_key(facts(used)).unwrap();
+    table.put_key(facts(unused)).unwrap();
+    let (limiter, _keeper) = Limiter::new();
+    let entry = table.lookup(&SecretHash::of(used.as_bytes())).unwrap();
+    limiter.count(entry.account(), Outcome::Allowed);
+    limiter.count(entry.account(), Outcome::Denied(Denial::RateExceeded));
+    limiter.count(entry.account(), Outcome::Denied(Denial::AgentNotPermitted));
+    limiter.count(entry.account(), Outcome::Failed(Denial::BadGateway));
+
+    let source: Arc<dyn KeyCounters> = Arc::clone(&table) as _;
+    let metrics = Metrics::new(source, 10, Readiness::starting());
+    let text = metrics.render();
+    let of = |outcome| key_series(&text, &used.to_string(), outcome);
+    assert_eq!((of("allowed"), of("denied"), of("failed")), (Some(1.0), Some(2.0), Some(1.0)));
+    assert!(!text.contains(&unused.to_string()), "a key that was never used needs no series");
+    assert_eq!(value(&text, "keystile_key_table_keys"), Some(2.0));
 }
 
 #[test]
