@@ -15,7 +15,7 @@ fn an_event_arrives_before_the_next_one_is_sent() {
     let head = client.head();
     assert_eq!(head.field("content-type"), Some("text/event-stream"));
     for event in ["data: one\n\n", "data: two\n\n", "data: three\n\n"] {
-        release.send(event.to_owned()).unwrap();
+        release.send(event);
         let mut arrived = Vec::new();
         while arrived.len() < event.len() {
             arrived.extend(client.wire.chunk().unwrap());

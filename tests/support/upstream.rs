@@ -5,7 +5,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use super::WATCHDOG;
@@ -98,14 +98,18 @@ impl Upstream {
         })
     }
 
-    /// Answers with an event stream: each text that the test sends goes out at once as a chunk of its own, and the
-    /// body ends where the test drops the sender.
-    pub(crate) fn event_stream() -> (Upstream, Sender<String>) {
-        let (release, steps) = channel::<String>();
-        let steps: Mutex<Receiver<String>> = Mutex::new(steps);
+    /// Answers each request with an event stream: what the test releases goes out at once, a chunk of its own on
+    /// every stream that runs, and the bodies end in order where the test drops the release.
+    pub(crate) fn event_stream() -> (Upstream, Release) {
+        let release = Release::default();
+        let streams = Arc::clone(&release.0);
         let upstream = Upstream::start(move |exchange| {
+            let (sender, steps) = channel::<String>();
+            if let Streams::Running(senders) = &mut *streams.lock().unwrap() {
+                senders.push(sender);
+            }
             exchange.send("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n");
-            while let Ok(step) = steps.lock().unwrap().recv() {
+            while let Ok(step) = steps.recv() {
                 if exchange.wire.send(format!("{:x}\r\n{step}\r\n", step.len())).is_err() {
                     return Next::Close;
                 }
@@ -240,6 +244,36 @@ impl Exchange<'_> {
     /// Waits until the gateway closes or resets the connection.
     pub(crate) fn until_given_up(&mut self) {
         let _: io::Result<_> = self.wire.rest();
+    }
+}
+
+/// The test's hand on event streams.
+#[derive(Default)]
+pub(crate) struct Release(Arc<Mutex<Streams>>);
+
+enum Streams {
+    Running(Vec<Sender<String>>),
+    Ended,
+}
+
+impl Default for Streams {
+    fn default() -> Streams {
+        Streams::Running(Vec::new())
+    }
+}
+
+impl Release {
+    /// Sends a piece on every stream that runs.
+    pub(crate) fn send(&self, piece: &str) {
+        if let Streams::Running(senders) = &mut *self.0.lock().unwrap() {
+            senders.retain(|sender| sender.send(piece.to_owned()).is_ok());
+        }
+    }
+}
+
+impl Drop for Release {
+    fn drop(&mut self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Streams::Ended;
     }
 }
 
