@@ -74,8 +74,7 @@ fn an_upstream_that_closes_is_connected_to_again_and_its_close_is_not_the_client
 
 #[test]
 fn an_upstream_that_closes_without_saying_so_costs_no_request() {
-    let scene =
-        one_worker(Upstream::fixed("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", Next::Close));
+    let scene = one_worker(Upstream::fixed("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", Next::Close));
     let mut client = scene.connect();
     for number in 0..20 {
         let response = client.exchange(&scene.get("/agents/echo/x"));
@@ -89,10 +88,7 @@ fn endpoints_of_an_upstream_take_turns() {
     let first = Upstream::echo();
     let urls = [first.url(), second.url()];
     let scene = Scene::configured(first, |settings| {
-        settings
-            .gateway("workers: 1")
-            .upstream("echo", &urls, "")
-            .route(crate::support::scene::AGENTS_ROUTE);
+        settings.gateway("workers: 1").upstream("echo", &urls, "").route(crate::support::scene::AGENTS_ROUTE);
     });
     let mut client = scene.connect();
     for _ in 0..10 {

@@ -142,10 +142,8 @@ fn a_trusted_proxys_chain_is_kept_and_its_client_is_who_calls() {
     let scene = Scene::with(Upstream::echo(), |settings| {
         settings.gateway("trusted_proxies: [127.0.0.0/8]");
     });
-    let request = scene
-        .get("/agents/echo/x")
-        .field("x-forwarded-for", "192.0.2.7")
-        .field("x-forwarded-proto", "https");
+    let request =
+        scene.get("/agents/echo/x").field("x-forwarded-for", "192.0.2.7").field("x-forwarded-proto", "https");
     assert_eq!(scene.exchange(&request).status, 200);
     let seen = scene.upstream.only().head;
     assert_eq!(seen.field("x-forwarded-for"), Some("192.0.2.7, 127.0.0.1"));

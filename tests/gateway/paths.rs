@@ -98,7 +98,9 @@ fn an_encoded_control_byte_is_refused_or_passed_on_encoded() {
 #[test]
 fn encoded_dot_segments_never_reach_the_upstream_and_never_hide_a_path_from_its_route() {
     let scene = scene();
-    for sent in ["/raw/a/%2e%2e/b", "/raw/a/%2E/b", "/raw/%2e%2e/agents/echo/a", "/agents/clock/%2e%2e/echo/a"] {
+    for sent in
+        ["/raw/a/%2e%2e/b", "/raw/a/%2E/b", "/raw/%2e%2e/agents/echo/a", "/agents/clock/%2e%2e/echo/a"]
+    {
         let response = scene.exchange(&scene.get(sent));
         assert!([200, 400].contains(&response.status), "{sent}: {}", response.status);
     }

@@ -115,7 +115,8 @@ fn an_upstream_that_switches_unasked_is_a_bad_gateway() {
 #[test]
 fn an_upgrade_without_a_key_is_refused() {
     let scene = Scene::new(tunnel_echo());
-    let request = Request::get("/agents/echo/socket").field("connection", "upgrade").field("upgrade", "websocket");
+    let request =
+        Request::get("/agents/echo/socket").field("connection", "upgrade").field("upgrade", "websocket");
     assert_eq!(scene.exchange(&request).status, 401);
     assert_eq!(scene.upstream.seen().len(), 0);
 }

@@ -131,6 +131,13 @@ impl Client {
             Err(error) => assert_eq!(error.kind(), io::ErrorKind::ConnectionReset, "{error}"),
         }
     }
+
+    /// Waits for the end of the connection, whatever is still sent before it.
+    pub(crate) fn expect_end(&mut self) {
+        if let Err(error) = self.wire.rest() {
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionReset, "{error}");
+        }
+    }
 }
 
 /// The status of a response head.

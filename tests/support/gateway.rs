@@ -214,8 +214,12 @@ impl Gateway {
 
     fn operator_token(&self) -> String {
         let config = self.config();
-        let output =
-            self.command(&["operator", "token", "--config"]).arg(config).stdin(Stdio::null()).output().unwrap();
+        let output = self
+            .command(&["operator", "token", "--config"])
+            .arg(config)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }

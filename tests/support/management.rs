@@ -90,8 +90,7 @@ impl Management {
     pub(crate) fn key(&self, organization: &str, more: Value) -> Key {
         let mut body = json!({"name": "test key", "scope": {"type": "organization"}});
         merge(&mut body, more);
-        let created =
-            self.expect(201, "POST", &format!("/organizations/{organization}/keys"), Some(&body));
+        let created = self.expect(201, "POST", &format!("/organizations/{organization}/keys"), Some(&body));
         let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("{created}")).to_owned();
         let id = text(&created["key"]["id"]);
         let path = format!("/organizations/{organization}/keys/{id}");

@@ -13,6 +13,9 @@ pub(crate) struct Settings {
     key_limits: String,
     keys_per_organization: u32,
     guard: String,
+    console: String,
+    ops: String,
+    database: Option<String>,
     sections: Vec<String>,
 }
 
@@ -29,6 +32,9 @@ impl Default for Settings {
             key_limits: NO_LIMITS.to_owned(),
             keys_per_organization: 10,
             guard: String::from("off"),
+            console: String::from("127.0.0.1:0"),
+            ops: String::from("127.0.0.1:0"),
+            database: None,
             sections: Vec::new(),
         }
     }
@@ -73,6 +79,24 @@ impl Settings {
         self
     }
 
+    /// Where the console listens.
+    pub(crate) fn console(&mut self, address: &str) -> &mut Settings {
+        self.console = address.to_owned();
+        self
+    }
+
+    /// Where the ops listener listens.
+    pub(crate) fn ops_listener(&mut self, address: &str) -> &mut Settings {
+        self.ops = address.to_owned();
+        self
+    }
+
+    /// Another database than the one in the test's folder.
+    pub(crate) fn database(&mut self, url: &str) -> &mut Settings {
+        self.database = Some(url.to_owned());
+        self
+    }
+
     /// Another top-level line, such as `access_log: stdout`.
     pub(crate) fn section(&mut self, line: &str) -> &mut Settings {
         self.sections.push(line.to_owned());
@@ -81,14 +105,16 @@ impl Settings {
 
     /// The file, with its database in `folder`.
     pub(crate) fn yaml(&self, folder: &Path) -> String {
+        let own = || format!("sqlite:{}/keystile.db", folder.display());
+        let database = self.database.clone().unwrap_or_else(own);
         let block = |title: &str, lines: &[String]| {
             if lines.is_empty() { String::new() } else { format!("{title}:\n  {}\n", lines.join("\n  ")) }
         };
         [
             block("gateway", &self.gateway),
-            String::from("console: { listen: { address: 127.0.0.1:0 } }\n"),
-            String::from("ops: { listen: { address: 127.0.0.1:0 } }\n"),
-            format!("database: sqlite:{}/keystile.db\n", folder.display()),
+            format!("console: {{ listen: {{ address: {} }} }}\n", self.console),
+            format!("ops: {{ listen: {{ address: {} }} }}\n", self.ops),
+            format!("database: {database}\n"),
             format!(
                 "limits:\n  keys_per_organization: {}\n  key: {}\n",
                 self.keys_per_organization, self.key_limits

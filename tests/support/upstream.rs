@@ -51,7 +51,6 @@ struct Record {
 pub(crate) struct Exchange<'a> {
     pub(crate) request: Head,
     pub(crate) wire: &'a mut Wire,
-    /// Place of the request among all seen.
     at: usize,
     body_was_read: bool,
     record: &'a Record,
@@ -82,7 +81,8 @@ impl Upstream {
     pub(crate) fn echo() -> Upstream {
         Upstream::start(|exchange| {
             let body = exchange.body();
-            let answer = if body.is_empty() { exchange.request.start_line.clone().into_bytes() } else { body };
+            let answer =
+                if body.is_empty() { exchange.request.start_line.clone().into_bytes() } else { body };
             exchange.respond("200 OK", &answer);
             Next::Request
         })
@@ -108,7 +108,9 @@ impl Upstream {
             if let Streams::Running(senders) = &mut *streams.lock().unwrap() {
                 senders.push(sender);
             }
-            exchange.send("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n");
+            exchange.send(
+                "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n",
+            );
             while let Ok(step) = steps.recv() {
                 if exchange.wire.send(format!("{:x}\r\n{step}\r\n", step.len())).is_err() {
                     return Next::Close;
@@ -225,6 +227,11 @@ impl Exchange<'_> {
             }
         }
         self.record.seen()[self.at].body.clone()
+    }
+
+    /// Place of the request among all that reached the upstream, counted from 0.
+    pub(crate) fn at(&self) -> usize {
+        self.at
     }
 
     /// Sends bytes; that the gateway has given up is not the script's concern.

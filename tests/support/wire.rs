@@ -32,7 +32,12 @@ impl Head {
     /// The only value of a field, if there is one.
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
         let all = self.all(name);
-        assert!(all.len() < 2, "{name} stands {} times in:\n{}", all.len(), String::from_utf8_lossy(&self.raw));
+        assert!(
+            all.len() < 2,
+            "{name} stands {} times in:\n{}",
+            all.len(),
+            String::from_utf8_lossy(&self.raw)
+        );
         all.first().copied()
     }
 
@@ -220,5 +225,8 @@ impl Wire {
 
 fn cut_short(what: &str, so_far: &[u8]) -> io::Error {
     let shown = String::from_utf8_lossy(&so_far[..so_far.len().min(400)]).into_owned();
-    io::Error::new(io::ErrorKind::UnexpectedEof, format!("the connection ended within {what} after {shown:?}"))
+    io::Error::new(
+        io::ErrorKind::UnexpectedEof,
+        format!("the connection ended within {what} after {shown:?}"),
+    )
 }
