@@ -9,6 +9,7 @@ pub mod id;
 pub mod key;
 pub mod limit;
 pub mod name;
+pub mod network;
 pub mod principal;
 pub mod role;
 pub mod route;

@@ -13,7 +13,7 @@ use crate::domain::clock::UnixMillis;
 use crate::domain::id::KeyId;
 use crate::domain::limit::Window;
 use crate::limits::{
-    Asks, Boot, Grants, Held, Ledger, LedgerError, MeterGrant, QuotaGrant, Returns, Span, Totals, UsageDelta,
+    Asks, Boot, Grants, Held, Ledger, LedgerError, MeterGrant, QuotaGrant, Returns, Span, UsageDelta,
 };
 
 /// Rows in one statement: well below SQLite's 32,766 parameters at nine a row.
@@ -31,42 +31,10 @@ pub struct LocalLedger {
     counters: SqlitePool,
 }
 
-/// What became of a key's requests in one minute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UsageMinute {
-    /// The minute's first millisecond.
-    pub at: UnixMillis,
-    /// The counts.
-    pub counts: Totals,
-}
-
 impl LocalLedger {
     /// The ledger in the database of `counters`, a pool of one connection whose migrations have run.
     pub fn new(counters: SqlitePool) -> LocalLedger {
         LocalLedger { counters }
-    }
-
-    /// The minutes from `from` to before `to` in which `key` was used, in order.
-    ///
-    /// # Errors
-    /// Where the store fails.
-    pub async fn usage(
-        &self,
-        key: KeyId,
-        from: UnixMillis,
-        to: UnixMillis,
-    ) -> Result<Vec<UsageMinute>, LedgerError> {
-        let rows = sqlx::query(
-            "SELECT at_minute, allowed, failed, denied_rate, denied_quota, denied_concurrency, denied_other \
-             FROM usage WHERE key_id = $1 AND at_minute >= $2 AND at_minute < $3 ORDER BY at_minute",
-        )
-        .bind(key.to_string())
-        .bind(from.as_i64())
-        .bind(to.as_i64())
-        .fetch_all(&self.counters)
-        .await
-        .map_err(failed)?;
-        rows.iter().map(minute).collect::<Result<_, _>>().map_err(failed)
     }
 }
 
@@ -368,21 +336,6 @@ async fn prune(counters: &SqlitePool, now: UnixMillis) -> sqlx::Result<()> {
         sqlx::query(statement).bind(before).bind(PRUNED_MAX).execute(counters).await?;
     }
     Ok(())
-}
-
-fn minute(row: &sqlx::sqlite::SqliteRow) -> sqlx::Result<UsageMinute> {
-    let count = |at: usize| row.try_get(at).map(unsigned);
-    Ok(UsageMinute {
-        at: UnixMillis::from_i64(row.try_get(0)?),
-        counts: Totals {
-            allowed: count(1)?,
-            failed: count(2)?,
-            denied_rate: count(3)?,
-            denied_quota: count(4)?,
-            denied_concurrency: count(5)?,
-            denied_other: count(6)?,
-        },
-    })
 }
 
 fn signed(value: u64) -> i64 {

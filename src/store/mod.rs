@@ -1,2 +1,15 @@
-//! (written next)
-pub mod ledger;
+//! SQL: the truth about organizations, agents, keys, people, changes and usage.
+//!
+//! Owns every query and every migration; no other module knows a table. Promises that a change is one transaction with
+//! its audit row and its outbox row, and that a database it cannot vouch for is refused untouched. Never keeps a
+//! secret, only its hash.
+
+mod database;
+mod error;
+mod ledger;
+mod opening;
+
+pub use database::Database;
+pub use error::StoreError;
+pub use ledger::LocalLedger;
+pub use opening::OpenError;
