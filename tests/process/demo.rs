@@ -30,17 +30,14 @@ impl Demo {
         Demo { child, told, rest }
     }
 
-    /// The text of whichever field satisfies `is_it`.
-    fn text(&self, is_it: impl Fn(&str) -> bool) -> String {
-        fn walk(value: &Value, is_it: &dyn Fn(&str) -> bool) -> Option<String> {
-            match value {
-                Value::String(text) => is_it(text).then(|| text.clone()),
-                Value::Array(values) => values.iter().find_map(|value| walk(value, is_it)),
-                Value::Object(fields) => fields.values().find_map(|value| walk(value, is_it)),
-                Value::Null | Value::Bool(_) | Value::Number(_) => None,
-            }
-        }
-        walk(&self.told, &is_it).unwrap_or_else(|| panic!("not told: {}", self.told))
+    fn text(&self, field: &str) -> String {
+        self.told[field].as_str().unwrap_or_else(|| panic!("no {field} in {}", self.told)).to_owned()
+    }
+
+    /// A connection to the gateway that it named.
+    fn connect(&self) -> Client {
+        let url = self.text("gateway");
+        Client::connect(url.strip_prefix("http://").unwrap().parse().unwrap())
     }
 
     fn leave(mut self) {
@@ -64,27 +61,27 @@ impl Drop for Demo {
 #[test]
 fn the_demo_tells_a_curl_line_that_works_as_pasted() {
     let demo = Demo::start();
-    let line = demo.text(|text| text.starts_with("curl "));
+    let line = demo.text("curl");
     let output = Command::new("sh").args(["-c", &line]).output().unwrap();
     let shown = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{line}\n{}", String::from_utf8_lossy(&output.stderr));
     assert!(shown.contains("x-keystile-organization"), "echo shows what an upstream sees: {shown}");
-    let secret = demo.text(|text| text.starts_with("ks_"));
+    let secret = demo.text("key");
     assert!(!shown.contains(&secret), "{shown}");
 }
 
 #[test]
 fn both_example_agents_answer_to_the_key_and_to_nothing_else() {
     let demo = Demo::start();
-    let secret = demo.text(|text| text.starts_with("ks_"));
-    let line = demo.text(|text| text.starts_with("curl "));
-    let url = line.split(['\'', '"', ' ']).find(|word| word.starts_with("http://")).expect("a URL");
-    let address = url["http://".len()..].split('/').next().unwrap().parse().unwrap();
-    for agent in ["echo", "clock"] {
-        let target = format!("/agents/{agent}/");
-        let answer = Client::connect(address).exchange(&Request::get(&target).key(&secret));
-        assert_eq!(answer.status, 200, "{agent}");
-        assert_eq!(Client::connect(address).exchange(&Request::get(&target)).status, 401);
+    let secret = demo.text("key");
+    for (target, kind) in [("/agents/echo/hello", "application/json"), ("/agents/clock", "text/event-stream")]
+    {
+        let mut client = demo.connect();
+        // The clock never stops ticking, so only the head is waited for.
+        client.send(Request::get(target).key(&secret).bytes());
+        let head = client.head();
+        assert_eq!((head.word(1), head.field("content-type")), ("200", Some(kind)), "{target}");
+        assert_eq!(demo.connect().exchange(&Request::get(target)).status, 401);
     }
     demo.leave();
 }
@@ -92,7 +89,7 @@ fn both_example_agents_answer_to_the_key_and_to_nothing_else() {
 #[test]
 fn a_second_demo_takes_the_next_free_ports() {
     let (first, second) = (Demo::start(), Demo::start());
-    let line = |demo: &Demo| demo.text(|text| text.starts_with("curl "));
+    let line = |demo: &Demo| demo.text("curl");
     assert_ne!(line(&first), line(&second));
     for demo in [first, second] {
         let output = Command::new("sh").args(["-c", &line(&demo)]).output().unwrap();

@@ -237,7 +237,11 @@ impl Gateway {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(BINARY);
-        command.args(arguments).current_dir(self.folder()).env_remove("KEYSTILE_URL").env_remove("RUST_LOG");
+        command
+            .args(arguments)
+            .current_dir(self.folder())
+            .env_remove("KEYSTILE_URL")
+            .env_remove("KEYSTILE_LOG");
         command
     }
 }
