@@ -23,7 +23,7 @@ use std::io::Read;
 use std::path::Path;
 
 pub use problem::Problems;
-pub use resolved::{AccessLog, Config, Console, DatabaseUrl, Gateway, Guard, IpNetwork, Metrics, Ops};
+pub use resolved::{AccessLog, Config, Console, DatabaseUrl, Gateway, Guard, Metrics, Ops};
 pub use schema::schema;
 
 use problem::Place;

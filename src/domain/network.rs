@@ -1,0 +1,50 @@
+//! IP networks, as `trusted_proxies` lists them.
+
+use std::net::IpAddr;
+
+/// A network: an address and how many of its leading bits count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Network {
+    address: IpAddr,
+    prefix_bits: u8,
+}
+
+impl Network {
+    /// The network of the addresses that share the first `prefix_bits` bits of `address`: up to 32 for IPv4, 128 for
+    /// IPv6. `None` for more.
+    pub fn new(address: IpAddr, prefix_bits: u8) -> Option<Network> {
+        let bits_max = if address.is_ipv4() { 32 } else { 128 };
+        (prefix_bits <= bits_max).then_some(Network { address, prefix_bits })
+    }
+
+    /// Whether `address` lies in it. An IPv4 address in IPv6 notation (`::ffff:10.0.0.1`) is the IPv4 address.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let (own, own_width) = bits(self.address.to_canonical());
+        let (other, other_width) = bits(address.to_canonical());
+        own_width == other_width
+            && masked(own, own_width, self.prefix_bits) == masked(other, own_width, self.prefix_bits)
+    }
+
+    /// Its first address.
+    pub fn first(&self) -> IpAddr {
+        let (own, width) = bits(self.address);
+        let first = masked(own, width, self.prefix_bits);
+        match self.address {
+            IpAddr::V4(_) => IpAddr::V4(u32::try_from(first).unwrap_or(0).into()),
+            IpAddr::V6(_) => IpAddr::V6(first.into()),
+        }
+    }
+}
+
+fn bits(address: IpAddr) -> (u128, u32) {
+    match address {
+        IpAddr::V4(address) => (u128::from(address.to_bits()), 32),
+        IpAddr::V6(address) => (address.to_bits(), 128),
+    }
+}
+
+/// `value`, a number of `width` bits, with all but its first `kept` bits cleared.
+fn masked(value: u128, width: u32, kept: u8) -> u128 {
+    let cleared = width.saturating_sub(u32::from(kept));
+    value.checked_shr(cleared).unwrap_or(0).checked_shl(cleared).unwrap_or(0)
+}

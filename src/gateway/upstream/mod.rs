@@ -1,0 +1,3 @@
+//! Connections to upstreams: one pool per worker, endpoints in turn.
+
+pub(crate) mod pool;

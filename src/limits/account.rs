@@ -1,0 +1,196 @@
+//! The state of one key: what it has used, what it may still use here, and what became of its requests.
+//!
+//! Shared by all versions of the key's entry, so that changing a key changes neither use nor window. Promises that
+//! reading it costs no I/O. Never knows the limits: those come with each call, because they may change.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use arc_swap::ArcSwapOption;
+
+use super::quota::{QuotaLease, Span};
+use super::rate::RateCell;
+use crate::domain::denial::Denial;
+use crate::domain::id::KeyId;
+use crate::domain::limit::Window;
+
+/// One key's mutable state.
+#[derive(Debug)]
+pub struct Account {
+    key: KeyId,
+    pub(super) rate: RateCell,
+    /// Counts what was admitted under no limit at all, so that after a crash the totals are not less than that.
+    pub(super) meter: QuotaLease,
+    quotas: [ArcSwapOption<QuotaLease>; 5],
+    in_flight: AtomicU32,
+    /// Whether a background renewal is under way: at most one entry of the keeper's queue is this account's.
+    pub(super) renewal_queued: AtomicBool,
+    /// Whether the keeper knows that there are counts to record.
+    pub(super) settlement_queued: AtomicBool,
+    /// Whether the keeper holds this account in its list of those to hand back.
+    pub(super) listed: AtomicBool,
+    /// How many requests one grant covers, and when it was last made. Written by the keeper alone.
+    pub(super) block: AtomicU64,
+    pub(super) granted_at_ns: AtomicU64,
+    tally: [AtomicU64; 6],
+    /// What of `tally` is on record. Written by the keeper alone.
+    recorded: [AtomicU64; 6],
+}
+
+/// What became of requests. Cumulative: since this process began, or over a span of records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// Admitted and answered by the upstream.
+    pub allowed: u64,
+    /// Admitted, then failed through the upstream or the client's body.
+    pub failed: u64,
+    /// Refused by the rate.
+    pub denied_rate: u64,
+    /// Refused by a quota.
+    pub denied_quota: u64,
+    /// Refused by the concurrency.
+    pub denied_concurrency: u64,
+    /// Refused for another reason, such as an agent that the key does not open.
+    pub denied_other: u64,
+}
+
+impl Totals {
+    /// All refusals.
+    pub fn denied(&self) -> u64 {
+        self.denied_rate + self.denied_quota + self.denied_concurrency + self.denied_other
+    }
+
+    /// All that were let in.
+    pub fn admitted(&self) -> u64 {
+        self.allowed + self.failed
+    }
+
+    /// Whether nothing was counted.
+    pub fn is_zero(&self) -> bool {
+        *self == Totals::default()
+    }
+
+    fn to_array(self) -> [u64; 6] {
+        [
+            self.allowed,
+            self.failed,
+            self.denied_rate,
+            self.denied_quota,
+            self.denied_concurrency,
+            self.denied_other,
+        ]
+    }
+
+    fn from_array([allowed, failed, rate, quota, concurrency, other]: [u64; 6]) -> Totals {
+        Totals {
+            allowed,
+            failed,
+            denied_rate: rate,
+            denied_quota: quota,
+            denied_concurrency: concurrency,
+            denied_other: other,
+        }
+    }
+}
+
+/// How a request of a key ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Admitted and answered.
+    Allowed,
+    /// Refused before it was admitted.
+    Denied(Denial),
+    /// Admitted, then failed.
+    Failed(Denial),
+}
+
+impl Account {
+    /// The account of a key that has not been used here.
+    pub fn new(key: KeyId) -> Account {
+        Account {
+            key,
+            rate: RateCell::default(),
+            meter: QuotaLease::new(Span::ALWAYS, 0, true),
+            quotas: Default::default(),
+            in_flight: AtomicU32::new(0),
+            renewal_queued: AtomicBool::new(false),
+            settlement_queued: AtomicBool::new(false),
+            listed: AtomicBool::new(false),
+            block: AtomicU64::new(0),
+            granted_at_ns: AtomicU64::new(0),
+            tally: Default::default(),
+            recorded: Default::default(),
+        }
+    }
+
+    /// The key.
+    pub fn key(&self) -> KeyId {
+        self.key
+    }
+
+    /// Requests in flight now.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// What became of this key's requests since this process began.
+    pub fn totals(&self) -> Totals {
+        // Counters are read one by one: a sum may be ahead of another by requests that end right now.
+        Totals::from_array(std::array::from_fn(|at| read(&self.tally, at)))
+    }
+
+    /// What was counted and is not on record, and what will have been counted once it is.
+    pub(super) fn unrecorded(&self) -> (Totals, Totals) {
+        let now: [u64; 6] = std::array::from_fn(|at| read(&self.tally, at));
+        let delta = std::array::from_fn(|at| {
+            now.get(at).copied().unwrap_or(0).saturating_sub(read(&self.recorded, at))
+        });
+        (Totals::from_array(delta), Totals::from_array(now))
+    }
+
+    /// Notes that everything up to `totals` is on record.
+    pub(super) fn mark_recorded(&self, totals: Totals) {
+        for (counter, total) in self.recorded.iter().zip(totals.to_array()) {
+            counter.store(total, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn tally(&self, outcome: Outcome) {
+        let [allowed, failed, rate, quota, concurrency, other] = &self.tally;
+        let counter = match outcome {
+            Outcome::Allowed => allowed,
+            Outcome::Failed(_) => failed,
+            Outcome::Denied(Denial::RateExceeded) => rate,
+            Outcome::Denied(Denial::QuotaExceeded) => quota,
+            Outcome::Denied(Denial::ConcurrencyExceeded) => concurrency,
+            Outcome::Denied(_) => other,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn quota(&self, window: Window) -> &ArcSwapOption<QuotaLease> {
+        let [minute, hour, day, week, month] = &self.quotas;
+        match window {
+            Window::Minute => minute,
+            Window::Hour => hour,
+            Window::Day => day,
+            Window::Week => week,
+            Window::Month => month,
+        }
+    }
+
+    /// Takes one of `limit` places, or says that none is free.
+    pub(super) fn enter(&self, limit: u32) -> bool {
+        // The count guards no memory; compare-and-exchange alone keeps it at or under the limit.
+        self.in_flight
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| (count < limit).then(|| count + 1))
+            .is_ok()
+    }
+
+    pub(super) fn leave(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn read(counters: &[AtomicU64; 6], at: usize) -> u64 {
+    counters.get(at).map_or(0, |counter| counter.load(Ordering::Relaxed))
+}
