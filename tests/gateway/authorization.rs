@@ -10,7 +10,7 @@ fn routes(settings: &mut Settings) {
         .route("path: /organization, upstream: echo")
         .route("path: /runs, agent: \"{query.agent_id}\", upstream: echo")
         .route("path: /by-field, agent: \"{header.x-agent}\", upstream: echo")
-        .route("host: \"{agent}.agents.test\", path: \"/{*rest}\", agent: \"{host}\", upstream: echo")
+        .route("host: \"*.agents.test\", path: \"/{*rest}\", agent: \"{host}\", upstream: echo")
         .route("path: /only-echo, agent: echo, upstream: echo")
         .route("path: /read-only, methods: [GET], upstream: echo");
 }

@@ -119,14 +119,14 @@ fn a_request_that_is_not_for_a_path_is_refused() {
 fn a_request_line_of_another_form_is_refused() {
     every_head_is_refused(&[
         ("GET  /agents/echo/x HTTP/1.1\r\nhost: gateway.test\r\n", &[400]),
-        ("GET /agents/echo/x  HTTP/1.1\r\nhost: gateway.test\r\n", &[400]),
+        ("GET /agents/echo/x  HTTP/1.1\r\nhost: gateway.test\r\n", &[400, 505]),
         ("GET\t/agents/echo/x HTTP/1.1\r\nhost: gateway.test\r\n", &[400]),
         (" GET /agents/echo/x HTTP/1.1\r\nhost: gateway.test\r\n", &[400]),
         ("GET /agents/echo/x HTTP/1.1 \r\nhost: gateway.test\r\n", &[400]),
         ("GET /agents/echo/x\r\nhost: gateway.test\r\n", &[400]),
         ("G(T /agents/echo/x HTTP/1.1\r\nhost: gateway.test\r\n", &[400]),
         ("/agents/echo/x HTTP/1.1\r\nhost: gateway.test\r\n", &[400]),
-        ("GET /agents/echo/x y HTTP/1.1\r\nhost: gateway.test\r\n", &[400]),
+        ("GET /agents/echo/x y HTTP/1.1\r\nhost: gateway.test\r\n", &[400, 505]),
         ("GET /agents/echo/x http/1.1\r\nhost: gateway.test\r\n", &[400, 505]),
         ("GET /agents/echo/x HTTP/1.10\r\nhost: gateway.test\r\n", &[400, 505]),
         ("GET /agents/echo/x HTTP/0.9\r\nhost: gateway.test\r\n", &[400, 505]),

@@ -105,8 +105,9 @@ impl Upstream {
         let streams = Arc::clone(&release.0);
         let upstream = Upstream::start(move |exchange| {
             let (sender, steps) = channel::<String>();
-            if let Streams::Running(senders) = &mut *streams.lock().unwrap() {
-                senders.push(sender);
+            match &mut *streams.lock().unwrap() {
+                Streams::Running(senders) => senders.push(sender),
+                Streams::Ended => drop(sender),
             }
             exchange.send(
                 "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n",
