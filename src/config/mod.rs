@@ -13,6 +13,7 @@ mod resolved;
 mod schema;
 mod setting;
 mod substitute;
+mod syntax;
 mod tree;
 mod units;
 
