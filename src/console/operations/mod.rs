@@ -64,7 +64,7 @@ pub struct Caller {
 
 impl Caller {
     /// This process or whoever started it, acting as an operator under the name that the audit log shows.
-    pub(crate) fn operator(name: &str) -> Caller {
+    pub fn operator(name: &str) -> Caller {
         Caller { name: name.to_owned(), role: Role::Operator }
     }
 
