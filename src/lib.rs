@@ -1,6 +1,7 @@
 //! Keystile: an API-key gateway for agent backends. The code map is in `README.md`, section Architecture.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "tests fail loudly"))]
 
+pub mod cli;
 pub mod config;
 pub mod console;
 pub mod domain;

@@ -203,23 +203,14 @@ impl Exchange<'_, '_> {
         record.bytes_in += pump.content_bytes + if sent.get() { body.inline.len() as u64 } else { 0 };
         self.worker.return_out(out);
         match answer {
-            Ok(answer) => self.conclude(answer, connection, endpoint, downstream, record, sent.get()).await,
-            Err(interrupted) => Err(self.failure(interrupted, begun.get(), record)),
-        }
-    }
-
-    async fn conclude(
-        &self,
-        answer: Answer,
-        mut connection: UpstreamConnection,
-        endpoint: &EndpointTarget,
-        downstream: &mut TcpStream,
-        record: &mut Record<'_>,
-        request_was_sent: bool,
-    ) -> Result<Forwarding, AttemptFailure> {
-        match answer {
-            Answer::Whole { keep_upstream, keep_client } => {
-                if keep_upstream && request_was_sent {
+            Ok(Answer::Switched { leftover }) => {
+                let (idle, early) = (self.upstream.timeouts.idle, body.slot.take());
+                let sides = tunnel::Sides { downstream, upstream: &mut connection.stream, early, leftover };
+                tunnel::run(self.watch, idle, sides, record).await;
+                Ok(Forwarding { keep: false })
+            }
+            Ok(Answer::Whole { keep_upstream, keep_client }) => {
+                if keep_upstream && sent.get() {
                     let worker = self.worker;
                     worker.pool.put(
                         self.upstream,
@@ -230,13 +221,9 @@ impl Exchange<'_, '_> {
                     );
                 }
                 record.end = End::Complete;
-                Ok(Forwarding { keep: keep_client && request_was_sent })
+                Ok(Forwarding { keep: keep_client && sent.get() })
             }
-            Answer::Switched { leftover } => {
-                let idle = self.upstream.timeouts.idle;
-                tunnel::run(self.watch, idle, downstream, &mut connection.stream, leftover, record).await;
-                Ok(Forwarding { keep: false })
-            }
+            Err(interrupted) => Err(self.failure(interrupted, begun.get(), record)),
         }
     }
 

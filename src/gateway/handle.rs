@@ -90,23 +90,23 @@ pub(crate) async fn handle<'b>(
         }
     };
     let mut agent = None;
-    if let Some(entry) = record.entry.clone().filter(|_| route.needs_key()) {
+    let entry = record.entry.clone();
+    if let Some(entry) = &entry {
         let naming = Naming {
             parameters: &parameters,
             query: head.target.query,
             fields: &head.fields,
             host: head.host,
         };
-        agent = authorize(&entry, route, &naming, head.method)?.map(str::to_owned);
-        record.agent.clone_from(&agent);
+        agent = authorize(entry, route, &naming, head.method)?;
+        record.agent = agent.map(str::to_owned);
         watch.set_key(Some(entry.id));
-        record.permit = Some(admit(worker, watch, &entry, record.started()).await?);
+        record.permit = Some(admit(worker, watch, entry, record.started()).await?);
     }
     body.bytes_max = route.route.body_bytes_max;
     refuse_too_large(head, body)?;
-    let upstream = upstream(snapshot, route, &parameters, agent.as_deref())?;
+    let upstream = upstream(snapshot, route, &parameters, agent)?;
     record.upstream = Some(&upstream.name);
-    let entry = record.entry.clone();
     let request_id = record.request_id;
     watch.set_ceiling(upstream.timeouts.total);
     let exchange = Exchange {
@@ -118,7 +118,7 @@ pub(crate) async fn handle<'b>(
             route,
             parameters: &parameters,
             path: &path.text,
-            agent: agent.as_deref(),
+            agent,
             entry: entry.as_deref(),
             request_id: request_id.as_str(),
             peer: arrival.peer_text,

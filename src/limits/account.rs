@@ -28,9 +28,12 @@ pub struct Account {
     pub(super) settlement_queued: AtomicBool,
     /// Whether the keeper holds this account in its list of those to hand back.
     pub(super) listed: AtomicBool,
+    /// How many requests one grant covers, and when it was last made. Written by the keeper alone.
+    pub(super) block: AtomicU64,
+    pub(super) granted_at_ns: AtomicU64,
     tally: [AtomicU64; 6],
     /// What of `tally` is on record. Written by the keeper alone.
-    pub(super) recorded: [AtomicU64; 6],
+    recorded: [AtomicU64; 6],
 }
 
 /// What became of requests. Cumulative: since this process began, or over a span of records.
@@ -66,7 +69,18 @@ impl Totals {
         *self == Totals::default()
     }
 
-    pub(super) fn from_array([allowed, failed, rate, quota, concurrency, other]: [u64; 6]) -> Totals {
+    fn to_array(self) -> [u64; 6] {
+        [
+            self.allowed,
+            self.failed,
+            self.denied_rate,
+            self.denied_quota,
+            self.denied_concurrency,
+            self.denied_other,
+        ]
+    }
+
+    fn from_array([allowed, failed, rate, quota, concurrency, other]: [u64; 6]) -> Totals {
         Totals {
             allowed,
             failed,
@@ -101,6 +115,8 @@ impl Account {
             renewal_queued: AtomicBool::new(false),
             settlement_queued: AtomicBool::new(false),
             listed: AtomicBool::new(false),
+            block: AtomicU64::new(0),
+            granted_at_ns: AtomicU64::new(0),
             tally: Default::default(),
             recorded: Default::default(),
         }
@@ -120,6 +136,22 @@ impl Account {
     pub fn totals(&self) -> Totals {
         // Counters are read one by one: a sum may be ahead of another by requests that end right now.
         Totals::from_array(std::array::from_fn(|at| read(&self.tally, at)))
+    }
+
+    /// What was counted and is not on record, and what will have been counted once it is.
+    pub(super) fn unrecorded(&self) -> (Totals, Totals) {
+        let now: [u64; 6] = std::array::from_fn(|at| read(&self.tally, at));
+        let delta = std::array::from_fn(|at| {
+            now.get(at).copied().unwrap_or(0).saturating_sub(read(&self.recorded, at))
+        });
+        (Totals::from_array(delta), Totals::from_array(now))
+    }
+
+    /// Notes that everything up to `totals` is on record.
+    pub(super) fn mark_recorded(&self, totals: Totals) {
+        for (counter, total) in self.recorded.iter().zip(totals.to_array()) {
+            counter.store(total, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn tally(&self, outcome: Outcome) {

@@ -12,7 +12,7 @@ use crate::domain::clock::UnixMillis;
 use crate::domain::limit::Window;
 
 /// The window that holds `now`.
-pub fn window_at(window: Window, zone: &TimeZone, now: UnixMillis) -> Span {
+pub(crate) fn window_at(window: Window, zone: &TimeZone, now: UnixMillis) -> Span {
     // The calendar's own range ends in the year 9999; beyond it windows are counted from 1970 in UTC.
     local_window(window, zone, now)
         .filter(|span| span.start <= now && now < span.end)

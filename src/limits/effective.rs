@@ -5,7 +5,7 @@
 
 use jiff::tz::TimeZone;
 
-use crate::domain::limit::{Limits, Quota, Rate, Window};
+use crate::domain::limit::{Limits, Quota, Rate};
 
 /// Longest time a full bucket may take to refill, about 127 years: keeps every sum of times within 64 bits.
 const FULL_NS_MAX: u64 = 4_000_000_000_000_000_000;
@@ -104,10 +104,6 @@ impl EffectiveLimits {
     pub(crate) fn quotas(&self) -> &[Quota] {
         &self.quotas
     }
-
-    pub(crate) fn quota(&self, window: Window) -> Option<u64> {
-        self.quotas.iter().find(|quota| quota.per == window).map(|quota| quota.requests)
-    }
 }
 
 /// `RateLimit-Policy` of draft-ietf-httpapi-ratelimit-headers, section 3: `q` the quota, `w` the window in seconds
@@ -133,7 +129,7 @@ fn policy(rate: Option<RateRule>, quotas: &[Quota], concurrency: Option<u32>) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::limit::Period;
+    use crate::domain::limit::{Period, Window};
 
     #[test]
     fn the_policy_field_names_every_limit_with_its_unit() {

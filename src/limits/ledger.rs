@@ -80,8 +80,10 @@ pub struct RateAsk {
     pub key: KeyId,
     /// Nanoseconds a request costs.
     pub interval_ns: u64,
-    /// The arrival time may move up to here.
-    pub held: Option<u64>,
+    /// Whether the asking process does not know what is on record.
+    pub recall: bool,
+    /// What is granted already: the arrival time may move up to here. Never taken back.
+    pub ceiling_unix_ns: u64,
     /// Requests wished for beyond the arrival time; 0 where the rate is too fast to be worth a record.
     pub want: u64,
     /// The arrival time now: the wish counts from the later of it, `now` and the record.
@@ -93,7 +95,7 @@ pub struct RateAsk {
 /// How far a rate cell may move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateGrant {
-    /// The arrival time on record, in the asked interval; 0 where there was none or the asking process knew it.
+    /// The arrival time on record, in the asked interval; 0 where there is none or it was not asked for.
     pub earlier_unix_ns: u64,
     /// The arrival time may move up to here.
     pub ceiling_unix_ns: u64,
@@ -103,15 +105,15 @@ impl RateAsk {
     /// The grant that follows from the arrival time and the interval on record.
     pub fn grant(&self, record: Option<(u64, u64)>, now_unix_ns: u64) -> RateGrant {
         let brim = now_unix_ns.saturating_add(self.full_ns);
-        let earlier = match (self.held, record) {
-            (None, Some((full_at, interval))) => {
+        let earlier = match record {
+            Some((full_at, interval)) if self.recall => {
                 stretched(full_at, now_unix_ns, interval, self.interval_ns).min(brim)
             }
-            (Some(_), _) | (None, None) => 0,
+            Some(_) | None => 0,
         };
         let from = self.full_at_unix_ns.max(earlier).max(now_unix_ns);
-        let ceiling = from.saturating_add(self.want.saturating_mul(self.interval_ns)).min(i64::MAX as u64);
-        RateGrant { earlier_unix_ns: earlier, ceiling_unix_ns: ceiling.max(self.held.unwrap_or(0)) }
+        let wished = from.saturating_add(self.want.saturating_mul(self.interval_ns)).min(i64::MAX as u64);
+        RateGrant { earlier_unix_ns: earlier, ceiling_unix_ns: wished.max(self.ceiling_unix_ns) }
     }
 }
 
@@ -175,8 +177,13 @@ pub struct Boot {
 
 /// Where limits are counted. One contract test runs over every implementation.
 pub trait Ledger: Send + Sync + 'static {
-    /// Begins a process's life: books what a process that died had admitted and not recorded, and tells of it.
-    fn begin(&self, now: UnixMillis) -> impl Future<Output = Result<Boot, LedgerError>> + Send;
+    /// Begins a process's life, which may admit until `until`: books what the process before had admitted and not
+    /// recorded, and tells how it ended. Comes before every other call.
+    fn begin(
+        &self,
+        now: UnixMillis,
+        until: UnixMillis,
+    ) -> impl Future<Output = Result<Boot, LedgerError>> + Send;
 
     /// Grants, all or nothing. Repeating a batch that may have been carried out does no harm.
     fn renew(
@@ -203,5 +210,5 @@ pub trait Ledger: Send + Sync + 'static {
     fn return_leases(&self, returns: &Returns) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
     /// Notes that this process left cleanly. The last call.
-    fn end(&self, now: UnixMillis) -> impl Future<Output = Result<(), LedgerError>> + Send;
+    fn end(&self) -> impl Future<Output = Result<(), LedgerError>> + Send;
 }

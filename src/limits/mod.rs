@@ -11,14 +11,21 @@ mod effective;
 mod fields;
 mod keeper;
 mod ledger;
+mod plan;
 mod quota;
 mod rate;
+mod renewal;
+mod returning;
+mod settlement;
 mod snapshot;
 
 pub use account::{Account, Outcome, Totals};
 pub use admit::{Admission, LeaseWait, Limiter, Permit, Refusal};
 pub use effective::EffectiveLimits;
 pub use keeper::Keeper;
-pub use ledger::*;
+pub use ledger::{
+    Asks, Boot, Grants, Held, Ledger, LedgerError, MeterGrant, QuotaAsk, QuotaGrant, RateAsk, RateGrant,
+    Returns, UsageDelta,
+};
 pub use quota::Span;
 pub use snapshot::{LimitKind, LimitUse};

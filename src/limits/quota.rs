@@ -55,10 +55,7 @@ pub(crate) struct QuotaLease {
     /// From this use on, ask for more in the background.
     renew_at: AtomicU64,
     /// Whether the record of earlier processes is contained in the numbers. Written by the keeper alone.
-    pub(crate) anchored: AtomicBool,
-    /// Use and time at the last grant, from which the next block is sized. Written by the keeper alone.
-    pub(crate) used_then: AtomicU64,
-    pub(crate) granted_at_ns: AtomicU64,
+    anchored: AtomicBool,
 }
 
 impl QuotaLease {
@@ -70,8 +67,6 @@ impl QuotaLease {
             granted: AtomicU64::new(used),
             renew_at: AtomicU64::new(u64::MAX),
             anchored: AtomicBool::new(anchored),
-            used_then: AtomicU64::new(used),
-            granted_at_ns: AtomicU64::new(0),
         }
     }
 
@@ -117,11 +112,15 @@ impl QuotaLease {
         self.used.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn is_anchored(&self) -> bool {
+        self.anchored.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn granted(&self) -> u64 {
         self.granted.load(Ordering::Relaxed)
     }
 
-    /// Whether the background should grant more: half of the last grant is used.
+    /// Whether more should be granted: half of the last grant is used.
     pub(crate) fn wants_more(&self, limit: u64) -> bool {
         let used = self.used();
         used < limit
@@ -129,14 +128,13 @@ impl QuotaLease {
             && used >= self.renew_at.load(Ordering::Relaxed).min(self.granted())
     }
 
-    /// Raises the grant to `granted` in total. For the keeper alone.
-    pub(crate) fn grant(&self, granted: u64, now_ns: u64) {
-        let before = self.granted();
-        let block = granted.saturating_sub(before);
-        self.used_then.store(self.used(), Ordering::Relaxed);
-        self.granted_at_ns.store(now_ns, Ordering::Relaxed);
-        self.renew_at.store(granted.saturating_sub(block / 2), Ordering::Relaxed);
-        self.granted.store(granted.max(before), Ordering::Relaxed);
+    /// Raises the grant to `granted` in total; from half of what is then left on, more is asked for. For the keeper
+    /// alone.
+    pub(crate) fn grant(&self, granted: u64) {
+        let granted = granted.max(self.granted());
+        let left = granted.saturating_sub(self.used());
+        self.renew_at.store(granted - left / 2, Ordering::Relaxed);
+        self.granted.store(granted, Ordering::Relaxed);
     }
 
     /// Adds what earlier processes had used, found on record only now. For the keeper alone.

@@ -79,6 +79,9 @@ impl RateCell {
     }
 
     fn next(&self, rule: RateRule, full_at: u64, now_ns: u64) -> Result<u64, Take> {
+        if full_at == RETIRED {
+            return Err(Take::NotGranted);
+        }
         let brim = now_ns.saturating_add(rule.full_ns);
         // A narrower limit may leave the arrival time beyond the brim: then the bucket counts as empty, no worse.
         let next = full_at.clamp(now_ns, brim).saturating_add(rule.interval_ns);
@@ -97,8 +100,20 @@ impl RateCell {
         self.tuned_to.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn full_at_ns(&self) -> u64 {
-        self.full_at_ns.load(Ordering::Relaxed)
+    /// When the bucket will be full if it is measured in `rule` from `now_ns` on.
+    pub(crate) fn full_at_in(&self, rule: RateRule, now_ns: u64) -> u64 {
+        let old = RateRule::interval_of(self.tuned_to());
+        stretched(self.full_at_ns.load(Ordering::Relaxed), now_ns, old, rule.interval_ns)
+    }
+
+    pub(crate) fn ceiling_ns(&self) -> u64 {
+        self.ceiling_ns.load(Ordering::Relaxed)
+    }
+
+    /// Whether a higher ceiling should be recorded for requests at `now_ns`.
+    pub(crate) fn wants_more(&self, rule: RateRule, now_ns: u64) -> bool {
+        let next = self.full_at_in(rule, now_ns).max(now_ns).saturating_add(rule.interval_ns);
+        next > self.renew_above_ns.load(Ordering::Relaxed).min(self.ceiling_ns())
     }
 
     /// Begins to measure in `rule`. What was used stays used: the arrival time is stretched from the old interval
@@ -114,16 +129,18 @@ impl RateCell {
         self.tuned_to.store(rule.signature(), Ordering::Relaxed);
     }
 
-    /// Lets the arrival time move up to `ceiling_ns`, and asks for more beyond `renew_above_ns`.
-    pub(crate) fn grant(&self, ceiling_ns: u64, renew_above_ns: u64) {
-        self.renew_above_ns.store(renew_above_ns, Ordering::Relaxed);
+    /// Lets the arrival time move up to `ceiling_ns`, of which `block_ns` are new: beyond half of them more is asked.
+    pub(crate) fn grant(&self, ceiling_ns: u64, block_ns: u64) {
+        self.renew_above_ns.store(ceiling_ns.saturating_sub(block_ns / 2), Ordering::Relaxed);
         self.ceiling_ns.store(ceiling_ns, Ordering::Relaxed);
     }
 
-    /// Ends the cell: nothing passes any more. Returns the last arrival time.
-    pub(crate) fn retire(&self) -> u64 {
-        self.ceiling_ns.store(0, Ordering::Relaxed);
-        self.full_at_ns.swap(RETIRED, Ordering::Relaxed)
+    /// Ends the cell: nothing passes any more. Returns the last arrival time and the interval it is measured in;
+    /// `None` where no request ever came, or it had ended before.
+    pub(crate) fn retire(&self) -> Option<(u64, u64)> {
+        let interval = RateRule::interval_of(self.tuned_to());
+        let full_at = self.full_at_ns.swap(RETIRED, Ordering::Relaxed);
+        (interval != 0 && full_at != RETIRED).then_some((full_at, interval))
     }
 }
 

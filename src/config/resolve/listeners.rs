@@ -1,0 +1,91 @@
+//! The addresses that the process listens on, and that no two are in each other's way.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use crate::config::file;
+use crate::config::problem::{At, Findings, Place};
+use crate::config::resolved::{Console, Ops};
+
+/// An address, who listens there, and where that is written (none: it is the default).
+struct Taken {
+    address: SocketAddr,
+    by: &'static str,
+    place: Option<Place>,
+}
+
+pub(crate) fn resolve(
+    gateway: &file::Gateway,
+    console: file::Console,
+    ops: file::Ops,
+    findings: &mut Findings,
+) -> (Console, Ops, Vec<SocketAddr>) {
+    let mut taken: Vec<Taken> = Vec::new();
+    match &gateway.listen {
+        Some(listeners) => {
+            taken.extend(
+                listeners.value.0.iter().filter_map(|listener| written(&listener.value, "gateway.listen")),
+            );
+        }
+        None => taken.push(default(8080, "gateway.listen")),
+    }
+    let listen = taken.iter().map(|taken| taken.address).collect();
+    let console_at = one(console.listen, 8081, "console.listen");
+    let console_address = console_at.address;
+    taken.push(console_at);
+    let ops_at = one(ops.listen, 8082, "ops.listen");
+    let ops_address = ops_at.address;
+    taken.push(ops_at);
+    refuse_clashes(&taken, findings);
+    let public_url = console.public_url.map_or_else(|| url_of(console_address), |url| url.value.0);
+    (Console { listen: console_address, public_url }, Ops { listen: ops_address }, listen)
+}
+
+fn one(listener: Option<At<file::Listener>>, default_port: u16, by: &'static str) -> Taken {
+    listener.and_then(|listener| written(&listener.value, by)).unwrap_or_else(|| default(default_port, by))
+}
+
+fn written(listener: &file::Listener, by: &'static str) -> Option<Taken> {
+    let address = listener.address.as_ref()?;
+    Some(Taken { address: address.value, by, place: Some(address.place) })
+}
+
+fn default(port: u16, by: &'static str) -> Taken {
+    Taken { address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)), by, place: None }
+}
+
+fn refuse_clashes(taken: &[Taken], findings: &mut Findings) {
+    for (at, later) in taken.iter().enumerate() {
+        let Some(earlier) = taken.iter().take(at).find(|earlier| clash(earlier.address, later.address))
+        else {
+            continue;
+        };
+        // Whichever of the two is written is pointed at; defaults do not clash with each other.
+        let (here, there) = if later.place.is_some() { (later, earlier) } else { (earlier, later) };
+        let Some(place) = here.place else { continue };
+        let whose = match there.place {
+            Some(place) => format!("`{}` in line {} takes {}", there.by, place.line, there.address),
+            None => format!("`{}` takes {} unless it is set", there.by, there.address),
+        };
+        findings.refuse(
+            place,
+            "two listeners on one address",
+            format!("expected an address of its own: {whose}"),
+        );
+    }
+}
+
+/// Whether both cannot be listened on at once. Port 0 is a free port, a different one each time.
+fn clash(a: SocketAddr, b: SocketAddr) -> bool {
+    let every = |ip: IpAddr| ip.is_unspecified();
+    a.port() == b.port()
+        && a.port() != 0
+        && (a.ip() == b.ip() || (a.is_ipv4() == b.is_ipv4() && (every(a.ip()) || every(b.ip()))))
+}
+
+/// The URL by which this machine reaches the address.
+fn url_of(address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        return format!("http://localhost:{}", address.port());
+    }
+    format!("http://{address}")
+}

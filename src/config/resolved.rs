@@ -1,0 +1,118 @@
+//! The configuration as the program uses it: typed, complete, every reference known to hold.
+//!
+//! Owns the shapes and nothing else. Promises that a `Config` in hand is one that was found without problems.
+//! Never reaches the phases of a request: those get what the composition root makes of it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::domain::limit::Limits;
+use crate::domain::network::Network;
+use crate::domain::route::Route;
+use crate::domain::secret::SecretFormat;
+use crate::domain::upstream::Upstream;
+
+/// A whole configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The data plane.
+    pub gateway: Gateway,
+    /// The control plane.
+    pub console: Console,
+    /// Metrics and health.
+    pub ops: Ops,
+    /// Where records are kept.
+    pub database: DatabaseUrl,
+    /// What keys look like.
+    pub key_format: SecretFormat,
+    /// Most keys an organization may have.
+    pub keys_per_organization: u32,
+    /// The limits of keys for which neither the key nor its organization says otherwise.
+    pub key_limits: Limits,
+    /// The guard against guessing.
+    pub guard: Guard,
+    /// Bounds of the metrics.
+    pub metrics: Metrics,
+    /// Where each request is written down.
+    pub access_log: AccessLog,
+    /// In the order of the file; names are distinct.
+    pub upstreams: Vec<Upstream>,
+    /// In the order of the file; no two are equal.
+    pub routes: Vec<Route>,
+}
+
+/// The data plane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gateway {
+    /// Addresses that serve requests; at least one, no two in each other's way.
+    pub listen: Vec<SocketAddr>,
+    /// Threads that serve requests, at least 1.
+    pub workers: usize,
+    /// Whose `x-forwarded-*` fields are believed.
+    pub trusted_proxies: Vec<Network>,
+    /// Largest request head, in bytes.
+    pub head_bytes_max: usize,
+    /// Most fields in a request head.
+    pub head_fields_max: usize,
+    /// Largest request body, in bytes, unless a route says otherwise.
+    pub body_bytes_max: u64,
+    /// Largest request target, in bytes; not above `head_bytes_max`.
+    pub target_bytes_max: usize,
+    /// Time for a whole request head to arrive.
+    pub head_timeout: Duration,
+    /// How long a connection may wait for its next request.
+    pub idle_timeout: Duration,
+    /// Most connections that this process holds open at once.
+    pub connections_max: usize,
+    /// How long running requests may go on after SIGTERM.
+    pub grace: Duration,
+}
+
+/// The control plane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Console {
+    /// The address of API and pages.
+    pub listen: SocketAddr,
+    /// Under which URL people open it: scheme, host and port, no slash at its end.
+    pub public_url: String,
+}
+
+/// Metrics and health.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ops {
+    /// The address of `/metrics`, `/healthz` and `/readyz`.
+    pub listen: SocketAddr,
+}
+
+/// Where records are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DatabaseUrl {
+    /// A file; a relative path begins at the current directory.
+    Sqlite(PathBuf),
+}
+
+/// The guard against guessing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Guard {
+    /// Failed attempts that a client address has in a minute; none: no guard.
+    pub failures_per_minute: Option<u32>,
+}
+
+/// Bounds of the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metrics {
+    /// Keys that have counters of their own; the rest counts as `other`.
+    pub keys_max: usize,
+}
+
+/// Where each request is written down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccessLog {
+    /// Nowhere.
+    Off,
+    /// To standard output.
+    Stdout,
+    /// To a file; a relative path begins at the current directory.
+    File(PathBuf),
+}
