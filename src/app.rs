@@ -83,7 +83,8 @@ impl App {
     pub async fn start(config: &Config) -> anyhow::Result<App> {
         let clock = Clock::system();
         let ports = Ports::bind(config)?;
-        let access_log = AccessLog::open(&destination(&config.access_log), &config.key_format, clock.clone())?;
+        let access_log =
+            AccessLog::open(&destination(&config.access_log), &config.key_format, clock.clone())?;
         let database = Database::open(&config.database, clock.clone()).await?;
         let keys = Arc::new(KeyTable::new(config.key_limits.clone()));
         database.load(&keys).await?;
@@ -160,12 +161,13 @@ impl App {
     /// Serves until a signal asks to leave, then leaves in order.
     pub async fn run(self, mut signals: Signals) {
         let access_log = self.access_log.clone();
-        signals.leave_asked(|asked| {
-            if asked == Asked::ReopenLogs {
-                access_log.reopen();
-            }
-        })
-        .await;
+        signals
+            .leave_asked(|asked| {
+                if asked == Asked::ReopenLogs {
+                    access_log.reopen();
+                }
+            })
+            .await;
         tracing::info!(grace_s = self.grace.as_secs(), "leaving: finishing what runs");
         let again = async { signals.leave_asked(|_| ()).await };
         tokio::select! {
@@ -235,14 +237,14 @@ fn metrics(
     access_log.register(&metrics)?;
     let ledger = limiter.clone();
     metrics.register_gauge(
-        "keystile_ledger_failing",
-        "Whether the store of limits fails at present, so that counts live in memory only: 1 or 0.",
-        move || if ledger.ledger_failing() { 1.0 } else { 0.0 },
+        "keystile_ledger_secured_ratio",
+        "Says 1 while what limits admit is on record ahead of time, 0 while the store fails and counts live in memory only.",
+        move || if ledger.ledger_failing() { 0.0 } else { 1.0 },
     )?;
     let ledger = limiter.clone();
     metrics.register_counter(
-        "keystile_ledger_unsecured_grants_total",
-        "Grants made without a record because the store failed; a crash now would forget them.",
+        "keystile_ledger_unsecured_leases_total",
+        "Leases granted without a record because the store failed; a crash now would forget them.",
         move || ledger.unsecured_grants() as f64,
     )?;
     Ok(Arc::new(metrics))

@@ -224,7 +224,7 @@ section! {
         name: RouteName;
         /// `api.example.com`, or `*.example.com` for every name below. Default every host.
         host: HostPattern;
-        /// The path: `{name}` matches one segment, `{*name}` at the end all that is left.
+        /// Which paths: `{name}` matches one segment, `{*name}` at the end all that is left.
         path: PathPattern, required;
         /// Methods, in capitals. Default every method.
         methods: Listing<Method, 1>;
@@ -267,6 +267,7 @@ impl Setting for Rate {
                 requests: Some(At { value: Whole(requests), place }),
                 per: Some(At { value: OneOf(per), place }),
                 burst: None,
+                incomplete: false,
             })),
             Some(_) => {
                 let expected = format!("expected 1 to {REQUESTS_MAX} requests");

@@ -49,7 +49,7 @@ pub(crate) struct Findings(Vec<Problem>);
 impl Findings {
     /// Notes that what stands at `place` is wrong.
     pub(crate) fn refuse(&mut self, place: Place, message: impl Into<String>, expected: impl Into<String>) {
-        self.note(Problem {
+        self.0.push(Problem {
             place: Some(place),
             message: message.into(),
             nearest: None,
@@ -57,7 +57,7 @@ impl Findings {
         });
     }
 
-    /// Notes that a name is not one of `known`, and which of them is nearest.
+    /// Notes that a name is not one of `known`, and which of them is nearest; gives that.
     pub(crate) fn refuse_name<'k>(
         &mut self,
         place: Place,
@@ -65,18 +65,15 @@ impl Findings {
         known: impl IntoIterator<Item = &'k str>,
         message: impl Into<String>,
         expected: impl Into<String>,
-    ) {
-        let nearest = nearest(name, known).map(str::to_owned);
-        self.note(Problem {
+    ) -> Option<&'k str> {
+        let nearest = nearest(name, known);
+        self.0.push(Problem {
             place: Some(place),
             message: message.into(),
-            nearest,
+            nearest: nearest.map(str::to_owned),
             expected: expected.into(),
         });
-    }
-
-    fn note(&mut self, problem: Problem) {
-        self.0.push(problem);
+        nearest
     }
 
     /// How many there are so far: a mark for [`Findings::also_expected`].

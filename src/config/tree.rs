@@ -281,15 +281,26 @@ fn syntax(kind: &ErrorKind, line: &str) -> (String, String) {
         ErrorKind::DirectiveDisallowed => {
             ("a directive", "expected none: lines that begin with `%` have no meaning")
         }
+        ErrorKind::MappingValueNotAllowed
+        | ErrorKind::InvalidIndentation
+        | ErrorKind::ExpectedBlockMappingKey => (
+            "not YAML: this line does not go with those above it",
+            "expected fields of one mapping at one indentation, a space behind every `field:`, and quotes around a text that holds `: ` or ends in `:`",
+        ),
+        ErrorKind::SimpleKeyExpected => {
+            ("not YAML: a field without its `:`", "expected `field: value`, with a space behind the colon")
+        }
+        ErrorKind::UnexpectedCharacter { .. } => (
+            "not YAML: a character that cannot stand here",
+            "expected no control characters, and quotes around a text that begins with a special character",
+        ),
         _ if line.contains("${") && line.contains(['{', '[']) => (
             "not YAML",
             "a value with `${…}` needs quotes inside `{ }` and `[ ]`, as in { address: \"${HOST}:8080\" }",
         ),
         other => {
-            return (
-                format!("not YAML: {other}"),
-                "expected YAML: `field: value`, indented with spaces".into(),
-            );
+            let expected = "expected YAML; is a bracket or a quote still open in a line above?";
+            return (format!("not YAML: {other}"), expected.into());
         }
     };
     (message.into(), expected.into())

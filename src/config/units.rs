@@ -27,6 +27,7 @@ pub(crate) fn duration_text(millis: u64) -> String {
     let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
     match units.into_iter().find(|(unit_ms, _)| millis > 0 && millis % unit_ms == 0) {
         Some((unit_ms, unit)) => format!("{}{unit}", millis / unit_ms),
+        None if millis == 0 => "0s".into(),
         None => format!("{millis}ms"),
     }
 }

@@ -101,7 +101,9 @@ pub(crate) async fn handle<'b>(
         agent = authorize(entry, route, &naming, head.method)?;
         record.agent = agent.map(str::to_owned);
         watch.set_key(Some(entry.id));
-        record.permit = Some(admit(worker, watch, entry, record.started()).await?);
+        let (permit, charged) = admit(worker, watch, entry, record.started()).await?;
+        record.permit = Some(permit);
+        record.charged = charged;
     }
     body.bytes_max = route.route.body_bytes_max;
     refuse_too_large(head, body)?;

@@ -48,7 +48,7 @@ pub(super) async fn run<L: Ledger>(
         tokio::select! {
             biased;
             // An error means that the keeper itself is gone.
-            _ = leaving.wait_for(|leaving| *leaving) => break,
+            () = async { leaving.wait_for(|leaving| *leaving).await.map_or((), drop) } => break,
             taken = demands.recv_many(&mut batch, BATCH_MAX) => if taken == 0 { break },
         }
         let jobs = gathered(&mut batch);

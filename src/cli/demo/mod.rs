@@ -55,7 +55,8 @@ struct Invitation {
 pub(super) fn run(demo: &Demo) -> anyhow::Result<()> {
     log_to_stderr();
     let folder = tempfile::Builder::new().prefix("keystile-demo-").tempdir();
-    let folder = folder.context("cannot make a temporary folder: set TMPDIR to one that can be written to")?;
+    let folder =
+        folder.context("cannot make a temporary folder: set TMPDIR to one that can be written to")?;
     let mut ports = Ports::default();
     let backend = backend::start(ports.listener("the example backend", 9000)?, Clock::system())
         .context("cannot start the example backend")?;
@@ -123,7 +124,8 @@ fn welcome(invitation: &Invitation) -> String {
 async fn first_records(app: &App) -> anyhow::Result<(String, String)> {
     let caller = Caller::operator("demo");
     let operations: &Operations = app.operations();
-    let new = NewOrganization { slug: ORGANIZATION.parse()?, name: "Demo".parse()?, time_zone: None, limits: None };
+    let new =
+        NewOrganization { slug: ORGANIZATION.parse()?, name: "Demo".parse()?, time_zone: None, limits: None };
     operations.create_organization(&caller, new).await?;
     for (slug, name) in AGENTS {
         let new = NewAgent { slug: slug.parse()?, name: name.parse()? };

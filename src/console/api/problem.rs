@@ -15,7 +15,7 @@ const RETRY_AFTER_S: &str = "1";
 
 /// A problem document.
 #[derive(Debug, Clone)]
-pub(super) struct Problem {
+pub struct Problem {
     status: StatusCode,
     detail: Option<String>,
     errors: Vec<FieldProblem>,
