@@ -55,7 +55,11 @@ impl Port {
             let router = router.clone();
             let service = hyper::service::service_fn(move |request| {
                 let router = router.clone();
-                async move { Ok::<_, Infallible>(match router.oneshot(request).await { Ok(response) => response }) }
+                async move {
+                    Ok::<_, Infallible>(match router.oneshot(request).await {
+                        Ok(response) => response,
+                    })
+                }
             });
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())

@@ -15,6 +15,7 @@ mod table;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 
 /// A turnstile for agent backends: it opens for a good API key and refuses the rest.
@@ -48,15 +49,28 @@ enum Command {
     Operator(operator::Operator),
     /// Organizations, through the management API.
     Orgs(orgs::Orgs),
-    /// Agents of an organization, through the management API.
+    /// Agents, through the management API.
     Agents(agents::Agents),
-    /// Keys of an organization, through the management API.
+    /// Keys, through the management API.
     Keys(keys::Keys),
     /// Print the completions of a shell.
     Completions {
         /// Which shell.
         shell: clap_complete::Shell,
     },
+}
+
+fn checked(config: &std::path::Path) -> ExitCode {
+    match check::check(config, &mut std::io::stdout(), &mut std::io::stderr()) {
+        Ok(true) => ExitCode::SUCCESS,
+        // Where nothing can be written, the exit code says it all.
+        Ok(false) | Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    use std::io::Write;
+    std::io::stdout().write_all(text.as_bytes()).context("cannot print")
 }
 
 /// Runs the command line and gives the exit code: 0 done, 1 refused or failed, 2 wrong usage.
@@ -72,8 +86,8 @@ pub fn run() -> ExitCode {
     let done = match command {
         Command::Demo(demo) => demo::run(&demo),
         Command::Serve { config } => serve::run(&config),
-        Command::Check { config } => return check::run(&config),
-        Command::Schema => schema::run(),
+        Command::Check { config } => return checked(&config),
+        Command::Schema => print(&schema::schema()),
         Command::Operator(command) => operator::run(command),
         Command::Orgs(command) => orgs::run(command),
         Command::Agents(command) => agents::run(command),

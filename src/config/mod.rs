@@ -8,6 +8,7 @@ mod address;
 mod file;
 mod leaf;
 mod problem;
+pub mod reload;
 mod resolve;
 mod resolved;
 mod schema;

@@ -30,7 +30,11 @@ pub(super) fn start(socket: StdListener, clock: Clock) -> std::io::Result<Socket
     std::thread::Builder::new().name("example-backend".to_owned()).spawn(move || {
         runtime.block_on(async move {
             let listener = TcpListener::from_std(socket)?;
-            let router = Router::new().route("/clock/{*rest}", get(move || ticks(clock.clone()))).fallback(any(echo));
+            let also = clock.clone();
+            let router = Router::new()
+                .route("/clock/", get(move || ticks(clock)))
+                .route("/clock/{*rest}", get(move || ticks(also)))
+                .fallback(any(echo));
             axum::serve(listener, router).await
         })
     })?;
@@ -68,7 +72,8 @@ async fn ticks(clock: Clock) -> Response {
         }
     });
     let events = Body::new(Events(receiver));
-    ([(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-cache")], events).into_response()
+    ([(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-cache")], events)
+        .into_response()
 }
 
 /// A body that ends when its sender does.

@@ -5,15 +5,15 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::answer;
-use super::extract::{Body, IfMatch, Named, Paging, Query};
+use super::extract::{Body, By, IfMatch, Named, Paging, Query};
 use super::problem::Problem;
-use crate::console::operations::{AgentPatch, Caller, NewAgent, Operations};
+use crate::console::operations::{AgentPatch, NewAgent, Operations};
 use crate::console::view::Tagged;
 
 type AgentName = Named<(String, String)>;
 
 pub(super) async fn list(
-    caller: Caller,
+    By(caller): By,
     State(operations): State<Operations>,
     Named(organization): Named<String>,
     Query(paging): Query<Paging>,
@@ -24,7 +24,7 @@ pub(super) async fn list(
 }
 
 pub(super) async fn create(
-    caller: Caller,
+    By(caller): By,
     State(operations): State<Operations>,
     Named(organization): Named<String>,
     Body(new): Body<NewAgent>,
@@ -35,7 +35,7 @@ pub(super) async fn create(
 }
 
 pub(super) async fn read(
-    caller: Caller,
+    By(caller): By,
     State(operations): State<Operations>,
     Named((organization, agent)): AgentName,
 ) -> Result<Response, Problem> {
@@ -43,7 +43,7 @@ pub(super) async fn read(
 }
 
 pub(super) async fn change(
-    caller: Caller,
+    By(caller): By,
     State(operations): State<Operations>,
     Named((organization, agent)): AgentName,
     IfMatch(expected): IfMatch,
@@ -53,7 +53,7 @@ pub(super) async fn change(
 }
 
 pub(super) async fn delete(
-    caller: Caller,
+    By(caller): By,
     State(operations): State<Operations>,
     Named((organization, agent)): AgentName,
     IfMatch(expected): IfMatch,

@@ -1,7 +1,7 @@
 //! Requests into what operations take: who calls, which record, which page, what body, what is expected.
 //!
 //! Promises that whatever does not read is answered with a problem document that names what is wrong. A handler that
-//! asks for a [`Caller`] first refuses strangers before it looks at anything else of theirs.
+//! asks for [`By`] first refuses strangers before it looks at anything else of theirs.
 
 use std::str::FromStr;
 
@@ -22,13 +22,16 @@ pub(super) const BODY_BYTES_MAX: usize = 64 * 1_024;
 const PAGE_DEFAULT: u32 = 50;
 const PAGE_MAX: u32 = 200;
 
-impl FromRequestParts<Operations> for Caller {
+/// Who calls, with a token that was checked.
+pub(super) struct By(pub(super) Caller);
+
+impl FromRequestParts<Operations> for By {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, operations: &Operations) -> Result<Caller, Problem> {
+    async fn from_request_parts(parts: &mut Parts, operations: &Operations) -> Result<By, Problem> {
         let credential = bearer(&parts.headers).ok_or_else(|| Problem::unauthorized(false))?;
         let caller = operations.authenticate(credential).await?;
-        caller.ok_or_else(|| Problem::unauthorized(true))
+        caller.map(By).ok_or_else(|| Problem::unauthorized(true))
     }
 }
 

@@ -6,16 +6,16 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
 use super::answer;
-use super::extract::{Body, IfMatch, Named, Paging, Query};
+use super::extract::{Body, By, IfMatch, Named, Paging, Query};
 use super::problem::Problem;
-use crate::console::operations::{Caller, KeyPatch, NewKey, Operations, Step, UsageSpan};
+use crate::console::operations::{KeyPatch, NewKey, Operations, Step, UsageSpan};
 use crate::console::view::{KeyView, Tagged};
 use crate::domain::clock::UnixMillis;
 
 type KeyName = Named<(String, String)>;
 
 pub(super) async fn list(
-    caller: Caller,
+    By(caller): By,
     State(operations): State<Operations>,
     Named(organization): Named<String>,
     Query(paging): Query<Paging>,
@@ -26,7 +26,7 @@ pub(super) async fn list(
 }
 
 pub(super) async fn create(
-    caller: Caller,
+    By(caller): By,
     State(operations): State<Operations>,
     Named(organization): Named<String>,
     Body(new): Body<NewKey>,
@@ -44,7 +44,7 @@ pub(super) async fn create(
 }
 
 pub(super) async fn read(
-    caller: Caller,
+    By(caller): By,
     State(operations): State<Operations>,
     Named((organization, key)): KeyName,
 ) -> Result<Response, Problem> {
@@ -52,7 +52,7 @@ pub(super) async fn read(
 }
 
 pub(super) async fn change(
-    caller: Caller,
+    By(caller): By,
     State(operations): State<Operations>,
     Named((organization, key)): KeyName,
     IfMatch(expected): IfMatch,
@@ -62,7 +62,7 @@ pub(super) async fn change(
 }
 
 pub(super) async fn delete(
-    caller: Caller,
+    By(caller): By,
     State(operations): State<Operations>,
     Named((organization, key)): KeyName,
     IfMatch(expected): IfMatch,
@@ -81,7 +81,7 @@ pub(super) struct WrittenSpan {
 }
 
 pub(super) async fn usage(
-    caller: Caller,
+    By(caller): By,
     State(operations): State<Operations>,
     Named((organization, key)): KeyName,
     Query(written): Query<WrittenSpan>,

@@ -19,8 +19,8 @@ use axum::routing::get;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::operations::{Caller, Operations};
-use extract::BODY_BYTES_MAX;
+use super::operations::Operations;
+use extract::{BODY_BYTES_MAX, By};
 use problem::Problem;
 
 /// Everything the console serves, ready for a listener.
@@ -75,7 +75,7 @@ struct RoleView {
     role: &'static str,
 }
 
-async fn session(caller: Caller) -> Response {
+async fn session(By(caller): By) -> Response {
     let roles = [RoleView { role: caller.role().as_str() }];
     answer::json(StatusCode::OK, &SessionView { name: caller.name().to_owned(), roles })
 }

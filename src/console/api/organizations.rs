@@ -5,13 +5,13 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::answer;
-use super::extract::{Body, IfMatch, Named, Paging, Query};
+use super::extract::{Body, By, IfMatch, Named, Paging, Query};
 use super::problem::Problem;
-use crate::console::operations::{Caller, NewOrganization, Operations, OrganizationPatch};
+use crate::console::operations::{NewOrganization, Operations, OrganizationPatch};
 use crate::console::view::Tagged;
 
 pub(super) async fn list(
-    caller: Caller,
+    By(caller): By,
     State(operations): State<Operations>,
     Query(paging): Query<Paging>,
 ) -> Result<Response, Problem> {
@@ -21,7 +21,7 @@ pub(super) async fn list(
 }
 
 pub(super) async fn create(
-    caller: Caller,
+    By(caller): By,
     State(operations): State<Operations>,
     Body(new): Body<NewOrganization>,
 ) -> Result<Response, Problem> {
@@ -31,7 +31,7 @@ pub(super) async fn create(
 }
 
 pub(super) async fn read(
-    caller: Caller,
+    By(caller): By,
     State(operations): State<Operations>,
     Named(organization): Named<String>,
 ) -> Result<Response, Problem> {
@@ -39,7 +39,7 @@ pub(super) async fn read(
 }
 
 pub(super) async fn change(
-    caller: Caller,
+    By(caller): By,
     State(operations): State<Operations>,
     Named(organization): Named<String>,
     IfMatch(expected): IfMatch,
@@ -49,7 +49,7 @@ pub(super) async fn change(
 }
 
 pub(super) async fn delete(
-    caller: Caller,
+    By(caller): By,
     State(operations): State<Operations>,
     Named(organization): Named<String>,
     IfMatch(expected): IfMatch,

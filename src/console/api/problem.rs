@@ -15,7 +15,8 @@ const RETRY_AFTER_S: &str = "1";
 
 /// A problem document.
 #[derive(Debug, Clone)]
-pub(super) struct Problem {
+#[expect(unreachable_pub, reason = "an extractor's rejection must be as public as the type it extracts")]
+pub struct Problem {
     status: StatusCode,
     detail: Option<String>,
     errors: Vec<FieldProblem>,

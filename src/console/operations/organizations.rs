@@ -141,7 +141,7 @@ impl Operations {
             let id = after.id.to_string();
             change.note(Action::OrganizationChanged, &id, after.name.as_str(), Some(after.id)).await?;
             let agents = change.agents(after.id, AGENTS_MAX).await?;
-            let compiled_anew = 
+            let compiled_anew =
                 after.limits != before.limits || after.zone != before.zone || after.slug != before.slug;
             let keys = if compiled_anew { change.keys(after.id).await? } else { Vec::new() };
             change.commit().await?;
