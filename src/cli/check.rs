@@ -12,7 +12,7 @@ use crate::config;
 ///
 /// # Errors
 /// Where `out` or `err` cannot be written to.
-pub fn check(path: &Path, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<bool> {
+pub(super) fn check(path: &Path, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<bool> {
     match config::load(path) {
         Ok(config) => {
             let count =

@@ -3,6 +3,6 @@
 use crate::config;
 
 /// The schema as it is printed, with a line end.
-pub fn schema() -> String {
+pub(super) fn schema() -> String {
     format!("{:#}\n", config::schema())
 }

@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::leaf::{pattern_schema, text_schema};
-use super::resolved::{DatabaseUrl, IpNetwork};
+use super::resolved::DatabaseUrl;
 use super::setting::{Leaf, Mistake};
+use crate::domain::network::Network;
 use crate::domain::upstream::Endpoint;
 
 impl Leaf for SocketAddr {
@@ -132,12 +133,12 @@ impl Leaf for PublicUrl {
     }
 }
 
-impl Leaf for IpNetwork {
+impl Leaf for Network {
     fn expected() -> String {
         "an IP address or a network such as `10.0.0.0/8` or `fd00::/8`".into()
     }
 
-    fn parse(text: &str) -> Result<IpNetwork, Mistake> {
+    fn parse(text: &str) -> Result<Network, Mistake> {
         let mistake = || Mistake::new("not a network");
         let (address, length) = match text.split_once('/') {
             Some((address, length)) => (address, Some(length)),
@@ -156,7 +157,7 @@ impl Leaf for IpNetwork {
             Some(_) => return Err(mistake()),
             None => length_max,
         };
-        let network = IpNetwork { addr, prefix_len };
+        let network = Network::new(addr, prefix_len).ok_or_else(mistake)?;
         let first = network.first();
         if first != addr {
             let instead = format!("expected the network's first address: `{first}/{prefix_len}`");
@@ -252,17 +253,17 @@ mod tests {
 
     #[test]
     fn a_network_holds_its_addresses_in_either_notation() {
-        let network = <IpNetwork as Leaf>::parse("10.1.0.0/16").unwrap();
+        let network = <Network as Leaf>::parse("10.1.0.0/16").unwrap();
         assert!(network.contains("10.1.255.255".parse().unwrap()));
         assert!(network.contains("::ffff:10.1.2.3".parse().unwrap()));
         assert!(!network.contains("10.2.0.0".parse().unwrap()));
         assert!(!network.contains("fd00::1".parse().unwrap()));
-        let all = <IpNetwork as Leaf>::parse("::/0").unwrap();
+        let all = <Network as Leaf>::parse("::/0").unwrap();
         assert!(all.contains("fd00::1".parse().unwrap()));
-        let one = <IpNetwork as Leaf>::parse("192.0.2.7").unwrap();
+        let one = <Network as Leaf>::parse("192.0.2.7").unwrap();
         assert!(one.contains("192.0.2.7".parse().unwrap()) && !one.contains("192.0.2.6".parse().unwrap()));
         for bad in ["10.1.0.1/16", "10.0.0.0/33", "10.0.0/8", "10.0.0.0/", "10.0.0.0/+8", "::/129", ""] {
-            assert!(<IpNetwork as Leaf>::parse(bad).is_err(), "{bad}");
+            assert!(<Network as Leaf>::parse(bad).is_err(), "{bad}");
         }
     }
 }

@@ -13,11 +13,12 @@ use super::leaf::{
     Whole,
 };
 use super::problem::At;
-use super::resolved::{AccessLog, DatabaseUrl, IpNetwork};
+use super::resolved::{AccessLog, DatabaseUrl};
 use super::setting::{Listing, Named, Or, Reader, Setting, section};
 use super::tree::{Kind, Node};
 use super::units;
 use crate::domain::limit::{Period, REQUESTS_MAX, Window};
+use crate::domain::network::Network;
 use crate::domain::route::{HostPattern, PathPattern, RouteAccess};
 use crate::domain::secret::SecretFormat;
 use crate::domain::upstream::Endpoint;
@@ -66,7 +67,7 @@ section! {
         /// Threads that serve requests: `auto` (one per processor) or a number. Default `auto`.
         workers: Or<Auto, Whole<1, 1024>>;
         /// Addresses and networks of proxies whose `x-forwarded-*` fields are believed. Default none.
-        trusted_proxies: Listing<IpNetwork, 0>;
+        trusted_proxies: Listing<Network, 0>;
         /// Largest request head, in bytes. Default 32KiB.
         head_bytes_max: Bytes<KIB, MIB>;
         /// Most fields in a request head. Default 100.
@@ -223,7 +224,7 @@ section! {
         name: RouteName;
         /// `api.example.com`, or `*.example.com` for every name below. Default every host.
         host: HostPattern;
-        /// The path: `{name}` matches one segment, `{*name}` at the end all that is left.
+        /// Which paths: `{name}` matches one segment, `{*name}` at the end all that is left.
         path: PathPattern, required;
         /// Methods, in capitals. Default every method.
         methods: Listing<Method, 1>;
@@ -266,6 +267,7 @@ impl Setting for Rate {
                 requests: Some(At { value: Whole(requests), place }),
                 per: Some(At { value: OneOf(per), place }),
                 burst: None,
+                incomplete: false,
             })),
             Some(_) => {
                 let expected = format!("expected 1 to {REQUESTS_MAX} requests");

@@ -25,7 +25,7 @@ pub(crate) fn pattern_schema(pattern: &str) -> Value {
 
 impl Leaf for String {
     fn expected() -> String {
-        "a text".into()
+        "a text, in quotes where it begins with `{` or `*`".into()
     }
 
     fn parse(text: &str) -> Result<String, Mistake> {
@@ -52,8 +52,10 @@ impl<const MIN: u64, const MAX: u64> Leaf for Whole<MIN, MAX> {
     fn parse(text: &str) -> Result<Self, Mistake> {
         match units::whole(text) {
             Some(number) if (MIN..=MAX).contains(&number) => Ok(Whole(number)),
-            Some(_) => Err(Mistake::new("out of range")),
-            None => Err(Mistake::new("not a whole number")),
+            None if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) => {
+                Err(Mistake::new("not a whole number"))
+            }
+            Some(_) | None => Err(Mistake::new("out of range")),
         }
     }
 
@@ -138,7 +140,7 @@ impl<T: Choice> Leaf for OneOf<T> {
 
     fn parse(text: &str) -> Result<Self, Mistake> {
         let found = T::CHOICES.iter().find(|(word, _)| *word == text);
-        found.map(|(_, value)| OneOf(*value)).ok_or_else(|| Mistake::new("not one of the words known here"))
+        found.map(|(_, value)| OneOf(*value)).ok_or_else(|| Mistake::new("not a known word"))
     }
 
     fn schema() -> Value {

@@ -8,11 +8,13 @@ mod address;
 mod file;
 mod leaf;
 mod problem;
+pub mod reload;
 mod resolve;
 mod resolved;
 mod schema;
 mod setting;
 mod substitute;
+mod syntax;
 mod tree;
 mod units;
 
@@ -23,7 +25,7 @@ use std::io::Read;
 use std::path::Path;
 
 pub use problem::Problems;
-pub use resolved::{AccessLog, Config, Console, DatabaseUrl, Gateway, Guard, IpNetwork, Metrics, Ops};
+pub use resolved::{AccessLog, Config, Console, DatabaseUrl, Gateway, Guard, Metrics, Ops};
 pub use schema::schema;
 
 use problem::Place;

@@ -3,11 +3,12 @@
 //! Owns the shapes and nothing else. Promises that a `Config` in hand is one that was found without problems.
 //! Never reaches the phases of a request: those get what the composition root makes of it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::domain::limit::Limits;
+use crate::domain::network::Network;
 use crate::domain::route::Route;
 use crate::domain::secret::SecretFormat;
 use crate::domain::upstream::Upstream;
@@ -49,7 +50,7 @@ pub struct Gateway {
     /// Threads that serve requests, at least 1.
     pub workers: usize,
     /// Whose `x-forwarded-*` fields are believed.
-    pub trusted_proxies: Vec<IpNetwork>,
+    pub trusted_proxies: Vec<Network>,
     /// Largest request head, in bytes.
     pub head_bytes_max: usize,
     /// Most fields in a request head.
@@ -114,47 +115,4 @@ pub enum AccessLog {
     Stdout,
     /// To a file; a relative path begins at the current directory.
     File(PathBuf),
-}
-
-/// An IP network: an address and how many of its leading bits count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct IpNetwork {
-    /// Its first address.
-    pub addr: IpAddr,
-    /// Leading bits that count: up to 32 for IPv4, up to 128 for IPv6.
-    pub prefix_len: u8,
-}
-
-impl IpNetwork {
-    /// Whether `addr` lies in it. An IPv4 address in IPv6 notation (`::ffff:10.0.0.1`) is the IPv4 address.
-    pub fn contains(&self, addr: IpAddr) -> bool {
-        let (own, own_bits) = bits(self.addr.to_canonical());
-        let (other, other_bits) = bits(addr.to_canonical());
-        own_bits == other_bits
-            && masked(own, own_bits, self.prefix_len) == masked(other, own_bits, self.prefix_len)
-    }
-
-    /// The first address of the network that `addr` lies in.
-    pub(crate) fn first(&self) -> IpAddr {
-        match self.addr {
-            IpAddr::V4(v4) => {
-                let first = masked(u128::from(v4.to_bits()), 32, self.prefix_len);
-                IpAddr::V4(u32::try_from(first).unwrap_or(0).into())
-            }
-            IpAddr::V6(v6) => IpAddr::V6(masked(v6.to_bits(), 128, self.prefix_len).into()),
-        }
-    }
-}
-
-fn bits(addr: IpAddr) -> (u128, u32) {
-    match addr {
-        IpAddr::V4(v4) => (u128::from(v4.to_bits()), 32),
-        IpAddr::V6(v6) => (v6.to_bits(), 128),
-    }
-}
-
-/// `value`, a number of `width` bits, with all but its first `kept` bits cleared.
-fn masked(value: u128, width: u32, kept: u8) -> u128 {
-    let cleared = width.saturating_sub(u32::from(kept));
-    value.checked_shr(cleared).unwrap_or(0).checked_shl(cleared).unwrap_or(0)
 }

@@ -73,17 +73,27 @@ impl Reader {
     pub(crate) fn fields<'n>(&mut self, node: &'n Node, known: &[Field]) -> Option<&'n [Entry]> {
         let names: Vec<&str> = known.iter().map(|field| field.name).collect();
         let entries = self.entries(node, &format!("a mapping with fields: {}", names.join(", ")))?;
+        let mut misspelt = Vec::new();
         for entry in entries.iter().filter(|entry| !names.contains(&entry.name.value.as_str())) {
             let (name, place) = (&entry.name.value, entry.name.place);
-            let message = format!("unknown field `{}` in {}", shown_name(name), self.whereabouts());
-            let expected = format!("expected one of: {}", names.join(", "));
-            self.findings.refuse_name(place, name, names.iter().copied(), message, expected);
+            let within =
+                if self.path.is_empty() { String::new() } else { format!(" in {}", self.whereabouts()) };
+            let message = format!("unknown field `{}`{within}", shown_name(name));
+            let expected = match names.as_slice() {
+                [only] => format!("expected `{only}`"),
+                _ => format!("expected one of: {}", names.join(", ")),
+            };
+            misspelt.extend(self.findings.refuse_name(place, name, names.iter().copied(), message, expected));
         }
         for Field { name, doc, .. } in known.iter().filter(|field| field.required) {
-            if !entries.iter().any(|entry| entry.name.value == *name) {
+            // A field that is there under a misspelt name was told already.
+            if !misspelt.contains(name) && !entries.iter().any(|entry| entry.name.value == *name) {
                 let message = format!("`{name}` is missing in {}", self.whereabouts());
-                let about = doc.trim().trim_end_matches('.');
-                self.findings.refuse(node.place, message, format!("expected `{name}`: {about}"));
+                self.findings.refuse(
+                    node.place,
+                    message,
+                    format!("expected the field `{name}`: {}", in_passing(doc)),
+                );
             }
         }
         Some(entries)
@@ -145,6 +155,21 @@ impl<L: Leaf> Setting for L {
     }
 }
 
+/// The first sentence of a description, as the end of another sentence.
+fn in_passing(doc: &str) -> String {
+    let sentence = doc.trim().split(". ").next().unwrap_or("").trim_end_matches('.');
+    let mut chars = sentence.chars();
+    match (chars.next(), chars.next()) {
+        (Some(first), Some(second)) if second.is_lowercase() || second.is_whitespace() => {
+            first.to_lowercase().chain([second]).chain(chars).collect()
+        }
+        _ => sentence.to_owned(),
+    }
+}
+
+const LIST: &str = "a list: `[…]`, or a line with `- ` for each item";
+const LIST_OR_NONE: &str = "a list: `[…]`, or a line with `- ` for each item; `[]` for none";
+
 /// A list of at least `MIN` items.
 #[derive(Debug)]
 pub(crate) struct Listing<T, const MIN: usize>(pub(crate) Vec<At<T>>);
@@ -152,7 +177,7 @@ pub(crate) struct Listing<T, const MIN: usize>(pub(crate) Vec<At<T>>);
 impl<T: Setting, const MIN: usize> Setting for Listing<T, MIN> {
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
         let Kind::Sequence(items) = &node.kind else {
-            reader.refuse_shape(node, if MIN > 0 { "a list" } else { "a list; `[]` for none" });
+            reader.refuse_shape(node, if MIN > 0 { LIST } else { LIST_OR_NONE });
             return None;
         };
         if items.len() < MIN {
@@ -201,7 +226,8 @@ pub(crate) const PLAIN_NAME_PATTERN: &str = "^[A-Za-z0-9._-]{1,64}$";
 
 impl<T: Setting> Setting for Named<T> {
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
-        let Some(entries) = reader.entries(node, "a mapping from names") else {
+        let Some(entries) = reader.entries(node, "a mapping with a name before each of them: `NAME: …`")
+        else {
             return Some(Named { entries: Vec::new(), complete: false });
         };
         let mut named = Named::default();
@@ -251,7 +277,14 @@ impl<W: Word, T: Setting> Setting for Or<W, T> {
     }
 
     fn schema() -> Value {
-        json!({ "anyOf": [{ "const": W::WORD }, T::schema()] })
+        // One flat list of alternatives, however many there are inside.
+        let mut alternatives = vec![json!({ "const": W::WORD })];
+        let mut inner = T::schema();
+        match inner.get_mut("anyOf").map(Value::take) {
+            Some(Value::Array(inner)) => alternatives.extend(inner),
+            _ => alternatives.push(inner),
+        }
+        json!({ "anyOf": alternatives })
     }
 }
 
@@ -294,6 +327,8 @@ macro_rules! section {
         #[derive(Debug, Default)]
         pub(crate) struct $name {
             $( $(#[doc = $field_doc])+ pub(crate) $field: Option<$crate::config::problem::At<$kind>>, )+
+            /// Whether something that is written in it was found wrong, so that "absent" may mean "broken".
+            pub(crate) incomplete: bool,
         }
 
         impl $name {
@@ -309,8 +344,11 @@ macro_rules! section {
                 node: &$crate::config::tree::Node,
                 reader: &mut $crate::config::setting::Reader,
             ) -> Option<Self> {
+                let mark = reader.findings.count();
                 let entries = reader.fields(node, Self::FIELDS)?;
-                Some(Self { $( $field: reader.field(entries, stringify!($field)), )+ })
+                let mut section = Self { $( $field: reader.field(entries, stringify!($field)), )+ incomplete: false };
+                section.incomplete = reader.findings.count() > mark;
+                Some(section)
             }
 
             fn schema() -> serde_json::Value {

@@ -94,7 +94,7 @@ async fn await_head(
     slot: &mut Option<Buffer>,
 ) -> bool {
     watch.set_deadline(snapshot.idle_timeout);
-    watch.set_idle(slot.as_ref().is_none_or(Buffer::is_empty));
+    watch.set_idle(true);
     let (mut from, _) = stream.split();
     loop {
         if let Some(buffer) = slot.as_mut() {
@@ -192,6 +192,12 @@ fn body<'b>(head: &RequestHead<'_>, behind: &'b [u8]) -> Body<'b> {
         Framing::Chunked | Framing::UntilClose => None,
     };
     match here {
+        // What comes behind the wish for another protocol is that protocol's, if the wish is granted.
+        Some(_) if head.upgrade.is_some() && !behind.is_empty() => {
+            let mut slot = Buffer::large();
+            slot.append(behind);
+            Body { inline: &[], slot: Some(slot), framing: Framing::Empty, bytes_max: u64::MAX }
+        }
         Some(length) => Body {
             inline: behind.get(..length).unwrap_or_default(),
             slot: None,

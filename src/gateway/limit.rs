@@ -16,17 +16,17 @@ const LEASE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Leases waited for by one request: each can have been spent by others before this request's turn.
 const LEASE_WAITS_MAX: usize = 64;
 
-/// Charges the request to the key's limits.
+/// Charges the request to the key's limits; gives the permit and the moment it was charged at.
 pub(crate) async fn admit(
     worker: &Worker,
     watch: &Watch,
     entry: &KeyEntry,
     started: Moment,
-) -> Result<Permit, Refusal> {
+) -> Result<(Permit, Moment), Refusal> {
     let mut now = started;
     for _ in 0..LEASE_WAITS_MAX {
         let wait = match worker.limiter.admit(entry.account(), &entry.limits, now) {
-            Admission::Admitted(permit) => return Ok(permit),
+            Admission::Admitted(permit) => return Ok((permit, now)),
             Admission::Denied(refusal) => {
                 let retry_after_s = Some(refusal.retry_after_s);
                 return Err(Refusal { denial: refusal.denial, retry_after_s, allow: None });

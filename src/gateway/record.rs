@@ -26,6 +26,8 @@ pub(crate) struct Record<'b> {
     pub(crate) entry: Option<Arc<KeyEntry>>,
     pub(crate) agent: Option<String>,
     pub(crate) upstream: Option<&'b str>,
+    /// When it was charged to the key's limits; when it began, where it was not.
+    pub(crate) charged: Moment,
     /// Held until the end: what concurrency counts.
     pub(crate) permit: Option<Permit>,
     pub(crate) status: u16,
@@ -45,6 +47,7 @@ impl<'b> Record<'b> {
         Record {
             worker,
             started,
+            charged: started,
             request_id: worker.next_request_id(),
             client,
             method: "",

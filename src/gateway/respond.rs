@@ -176,7 +176,7 @@ fn push_gateway_fields(record: &Record<'_>, worker: &Worker, close: bool, out: &
     push_field("x-request-id", record.request_id.as_str().as_bytes(), out);
     let shows_limits = record.permit.is_some() || record.denial.is_some_and(|denial| denial.status() == 429);
     if let Some(entry) = record.entry.as_ref().filter(|_| shows_limits) {
-        worker.limiter.write_fields(entry.account(), &entry.limits, record.started(), out);
+        worker.limiter.write_fields(entry.account(), &entry.limits, record.charged, out);
     }
     if close {
         out.extend_from_slice(b"connection: close\r\n");

@@ -18,21 +18,25 @@ use super::http1::watch::Watch;
 use super::record::Record;
 use crate::telemetry::End;
 
+/// The two connections, and what each peer said before the tunnel stood.
+pub(crate) struct Sides<'a> {
+    pub(crate) downstream: &'a mut TcpStream,
+    pub(crate) upstream: &'a mut TcpStream,
+    /// From the client, behind its request.
+    pub(crate) early: Option<Buffer>,
+    /// From the upstream, behind its 101.
+    pub(crate) leftover: Option<Buffer>,
+}
+
 /// Carries bytes until both directions ended, one broke, or both were silent for `idle`.
-pub(crate) async fn run(
-    watch: &Watch,
-    idle: Duration,
-    downstream: &mut TcpStream,
-    upstream: &mut TcpStream,
-    leftover: Option<Buffer>,
-    record: &mut Record<'_>,
-) {
+pub(crate) async fn run(watch: &Watch, idle: Duration, sides: Sides<'_>, record: &mut Record<'_>) {
+    let Sides { downstream, upstream, early, leftover } = sides;
     let mut up = Pump::new(Framing::UntilClose, Encoding::Identity, idle, u64::MAX);
     let mut down = Pump::new(Framing::UntilClose, Encoding::Identity, idle, u64::MAX);
     let (from_client, to_client) = downstream.split();
     let (from_upstream, to_upstream) = upstream.split();
     let ended = {
-        let mut upward = pin!(carry(&mut up, watch, from_client, None, to_upstream));
+        let mut upward = pin!(carry(&mut up, watch, from_client, early, to_upstream));
         let mut downward = pin!(carry(&mut down, watch, from_upstream, leftover, to_client));
         let mut running = (true, true);
         poll_fn(|cx| {

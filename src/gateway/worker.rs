@@ -4,12 +4,13 @@
 //! tick that keeps every deadline, the cutting of revoked keys' connections, and the worker's part of leaving.
 
 use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
 use super::authenticate::Guard;
@@ -224,7 +225,7 @@ pub(crate) async fn run(
     worker.tick(0);
     let mut accepting: Vec<_> = listeners
         .into_iter()
-        .map(|listener| tokio::task::spawn_local(accept(Rc::clone(&worker), listener)))
+        .map(|listener| tokio::task::spawn_local(accept(Rc::clone(&worker), listener, phase.clone())))
         .collect();
     let mut ticker = tokio::time::interval(TICK);
     ticker.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -248,7 +249,10 @@ pub(crate) async fn run(
                 Phase::Serving => {}
                 Phase::Draining => {
                     worker.draining.set(true);
-                    accepting.drain(..).for_each(|task| task.abort());
+                    for task in accepting.drain(..) {
+                        // Ends as soon as it has taken over what had connected already.
+                        let _ = task.await;
+                    }
                     draining_since = Some(worker.now_ms());
                 }
                 Phase::Ended => return,
@@ -267,18 +271,16 @@ pub(crate) async fn run(
     }
 }
 
-async fn accept(worker: Rc<Worker>, listener: TcpListener) {
+async fn accept(worker: Rc<Worker>, listener: TcpListener, mut phase: watch::Receiver<Phase>) {
     loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                if worker.admit_connection() {
-                    // Small responses must not wait for the acknowledgement of earlier ones.
-                    let _ = stream.set_nodelay(true);
-                    tokio::task::spawn_local(connection::run(Rc::clone(&worker), stream, peer));
-                } else {
-                    worker.metrics.connection_refused();
-                }
-            }
+        let accepted = tokio::select! {
+            biased;
+            accepted = listener.accept() => accepted,
+            // Whoever had connected by now was accepted above, and will be served; the rest is refused by the system.
+            _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
+        };
+        match accepted {
+            Ok((stream, peer)) => take_over(&worker, stream, peer),
             Err(error) => {
                 // A connection that was gone before it was accepted, or no descriptor left: both pass.
                 tracing::warn!(%error, "cannot accept a connection");
@@ -286,6 +288,16 @@ async fn accept(worker: Rc<Worker>, listener: TcpListener) {
             }
         }
     }
+}
+
+fn take_over(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr) {
+    if !worker.admit_connection() {
+        worker.metrics.connection_refused();
+        return;
+    }
+    // Small responses must not wait for the acknowledgement of earlier ones.
+    let _ = stream.set_nodelay(true);
+    tokio::task::spawn_local(connection::run(Rc::clone(worker), stream, peer));
 }
 
 #[cfg(test)]

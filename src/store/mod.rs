@@ -4,12 +4,22 @@
 //! its audit row and its outbox row, and that a database it cannot vouch for is refused untouched. Never keeps a
 //! secret, only its hash.
 
+mod change;
+mod column;
 mod database;
 mod error;
+mod keys;
 mod ledger;
+mod load;
 mod opening;
+mod operators;
+mod organizations;
+mod usage;
 
+pub use change::Action;
+pub(crate) use change::Change;
 pub use database::Database;
 pub use error::StoreError;
 pub use ledger::LocalLedger;
 pub use opening::OpenError;
+pub(crate) use usage::UsageCounts;

@@ -153,12 +153,8 @@ pub(super) async fn inspect(path: &Path) -> Result<Applied, OpenError> {
         return Err(OpenError::NotADatabase { path: path.to_owned() });
     }
     if let Err(error) = OpenOptions::new().append(true).open(path) {
-        return Err(match error.kind() {
-            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-                OpenError::ReadOnly { path: path.to_owned() }
-            }
-            _ => unreachable(error),
-        });
+        let denied = matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem);
+        return Err(if denied { OpenError::ReadOnly { path: path.to_owned() } } else { unreachable(error) });
     }
     if size_bytes == 0 {
         return Ok(Applied::Nothing);

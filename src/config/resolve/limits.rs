@@ -23,7 +23,7 @@ pub(crate) fn resolve(written: file::KeyLimits, findings: &mut Findings) -> Limi
     };
     for InvalidLimit { pointer, message } in limits.problems() {
         if let Some(place) = places.find(&pointer) {
-            findings.refuse(place, "not a limit that a key can have", message);
+            findings.refuse(place, "one quota too many", message);
         }
     }
     limits
@@ -39,7 +39,7 @@ fn part<T>(written: Option<At<Or<Unlimited, T>>>) -> Option<Option<T>> {
 }
 
 fn resolve_rate(written: file::Rate) -> Option<Rate> {
-    let file::RateFields { requests, per, burst } = written.0;
+    let file::RateFields { requests, per, burst, .. } = written.0;
     let requests = requests?.value.0;
     let OneOf(per) = per?.value;
     Some(Rate { requests, per, burst: burst.map_or(requests, |burst| burst.value.0) })

@@ -21,27 +21,36 @@ pub(crate) fn resolve(
 ) -> (Console, Ops, Vec<SocketAddr>) {
     let mut taken: Vec<Taken> = Vec::new();
     match &gateway.listen {
-        Some(listeners) => {
-            taken.extend(
-                listeners.value.0.iter().filter_map(|listener| written(&listener.value, "gateway.listen")),
-            );
+        Some(list) => {
+            taken.extend(list.value.0.iter().filter_map(|one| written(&one.value, "gateway.listen")))
         }
+        // What is written and broken may be any address, but hardly the default.
+        None if gateway.incomplete => {}
         None => taken.push(default(8080, "gateway.listen")),
     }
     let listen = taken.iter().map(|taken| taken.address).collect();
-    let console_at = one(console.listen, 8081, "console.listen");
-    let console_address = console_at.address;
-    taken.push(console_at);
-    let ops_at = one(ops.listen, 8082, "ops.listen");
-    let ops_address = ops_at.address;
-    taken.push(ops_at);
+    let console_address = one(console.listen, console.incomplete, 8081, "console.listen", &mut taken);
+    let ops_address = one(ops.listen, ops.incomplete, 8082, "ops.listen", &mut taken);
     refuse_clashes(&taken, findings);
     let public_url = console.public_url.map_or_else(|| url_of(console_address), |url| url.value.0);
     (Console { listen: console_address, public_url }, Ops { listen: ops_address }, listen)
 }
 
-fn one(listener: Option<At<file::Listener>>, default_port: u16, by: &'static str) -> Taken {
-    listener.and_then(|listener| written(&listener.value, by)).unwrap_or_else(|| default(default_port, by))
+fn one(
+    listener: Option<At<file::Listener>>,
+    incomplete: bool,
+    default_port: u16,
+    by: &'static str,
+    taken: &mut Vec<Taken>,
+) -> SocketAddr {
+    let at = listener.and_then(|listener| written(&listener.value, by));
+    let known = at.is_some() || !incomplete;
+    let at = at.unwrap_or_else(|| default(default_port, by));
+    let address = at.address;
+    if known {
+        taken.push(at);
+    }
+    address
 }
 
 fn written(listener: &file::Listener, by: &'static str) -> Option<Taken> {

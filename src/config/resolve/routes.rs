@@ -21,7 +21,8 @@ pub(crate) fn resolve(
     let mut earlier = Earlier::default();
     for At { value, .. } in written {
         let name_place = value.name.as_ref().map(|name| name.place);
-        let path_place = value.path.as_ref().map(|path| path.place);
+        // Of a route that is broken itself it is not known whether it equals another.
+        let path_place = value.path.as_ref().filter(|_| !value.incomplete).map(|path| path.place);
         let Some(route) = route(value, upstreams, body_bytes_max, findings) else { continue };
         if let Some(place) = path_place {
             earlier.refuse_equal(&route, place, findings);
@@ -35,11 +36,14 @@ pub(crate) fn resolve(
     routes
 }
 
+/// A route's methods, and the line of its path.
+type MethodsInLine = (Vec<String>, usize);
+
 /// What the routes before have taken.
 #[derive(Default)]
 struct Earlier {
-    /// By host and shape of path: methods and line of each route.
-    shapes: HashMap<(HostPattern, Vec<Segment>), Vec<(Vec<String>, usize)>>,
+    /// By host and shape of path.
+    shapes: HashMap<(HostPattern, Vec<Segment>), Vec<MethodsInLine>>,
     names: HashMap<String, usize>,
 }
 
@@ -174,7 +178,15 @@ fn agent_source(
     match AgentSource::parse(&written.value, path) {
         Ok(source) => Some(At { value: source, place: written.place }),
         Err(invalid) => {
-            findings.refuse(written.place, "not a place where an agent is named", invalid.0);
+            let is_rest =
+                |s: &&Segment| matches!(s, Segment::Rest(name) if format!("{{{name}}}") == written.value);
+            let expected = match path.segments().iter().find(is_rest) {
+                Some(_) => {
+                    "expected a parameter of one segment (`{name}`): `{*name}` matches many".to_owned()
+                }
+                None => invalid.0,
+            };
+            findings.refuse(written.place, "not a place where an agent is named", expected);
             None
         }
     }

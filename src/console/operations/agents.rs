@@ -1,0 +1,174 @@
+//! Agents: the backend programs that an organization's routes lead to.
+
+use serde::Deserialize;
+
+use super::{AGENTS_MAX, Caller, Expected, Operations, Refused, organization_facts};
+use crate::console::view::{AgentView, EntityTag, Page, RevocationView};
+use crate::domain::id::AgentId;
+use crate::domain::name::{Name, Slug};
+use crate::domain::organization::Agent;
+use crate::store::Action;
+
+/// An agent to create.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewAgent {
+    /// Its name in addresses.
+    pub slug: Slug,
+    /// What people call it.
+    pub name: Name,
+}
+
+/// What to change of an agent; what is absent stays.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AgentPatch {
+    /// Its name in addresses.
+    pub slug: Option<Slug>,
+    /// What people call it.
+    pub name: Option<Name>,
+}
+
+impl Operations {
+    /// A page of an organization's agents.
+    ///
+    /// # Errors
+    /// Where there is no such organization, or the database does not answer.
+    pub async fn list_agents(
+        &self,
+        _caller: &Caller,
+        organization: &str,
+        after: Option<AgentId>,
+        limit: u32,
+    ) -> Result<Page<AgentView>, Refused> {
+        let organization = self.organization_of(organization).await?;
+        let mut found = self.0.database.agents(organization.id, after, limit.saturating_add(1)).await?;
+        let more = found.len() > limit as usize;
+        found.truncate(limit as usize);
+        let next = if more { found.last().map(|last| last.id.to_string()) } else { None };
+        Ok(Page { items: found.into_iter().map(AgentView::from).collect(), next })
+    }
+
+    /// One agent, by id or slug.
+    ///
+    /// # Errors
+    /// Where there is none, or the database does not answer.
+    pub async fn read_agent(
+        &self,
+        _caller: &Caller,
+        organization: &str,
+        agent: &str,
+    ) -> Result<AgentView, Refused> {
+        let organization = self.organization_of(organization).await?;
+        let found = self.0.database.agent(organization.id, agent).await?;
+        Ok(found.ok_or(Refused::NotFound)?.into())
+    }
+
+    /// Creates an agent. Routes lead to it when this returns.
+    ///
+    /// # Errors
+    /// Where there is no such organization, the slug is taken, the organization is full, or the database does not do it.
+    pub async fn create_agent(
+        &self,
+        caller: &Caller,
+        organization: &str,
+        new: NewAgent,
+    ) -> Result<AgentView, Refused> {
+        let (caller, reference) = (caller.clone(), organization.to_owned());
+        self.complete(async move |parts| {
+            let _order = parts.order.lock().await;
+            let mut change = parts.database.change(caller.name()).await?;
+            let organization = change.organization(&reference).await?.ok_or(Refused::NotFound)?;
+            let mut agents = change.agents(organization.id, AGENTS_MAX).await?;
+            if agents.len() >= AGENTS_MAX as usize {
+                return Err(Refused::AgentsAtCap { cap: AGENTS_MAX });
+            }
+            let agent = Agent {
+                id: AgentId::generate(),
+                organization: organization.id,
+                slug: new.slug,
+                name: new.name,
+                created_at: change.at(),
+                revision: 1,
+            };
+            change.insert_agent(&agent).await.map_err(|error| Refused::taken(error, "slug"))?;
+            let (id, name) = (agent.id.to_string(), agent.name.as_str());
+            change.note(Action::AgentCreated, &id, name, Some(organization.id)).await?;
+            change.commit().await?;
+            agents.push(agent.clone());
+            parts.keys.put_organization(organization_facts(&organization, &agents));
+            Ok(agent.into())
+        })
+        .await
+    }
+
+    /// Changes an agent. Its keys stay its keys, whatever it is called.
+    ///
+    /// # Errors
+    /// Where there is none, it is not as `expected`, the slug is taken, or the database does not do it.
+    pub async fn change_agent(
+        &self,
+        caller: &Caller,
+        organization: &str,
+        agent: &str,
+        expected: Expected,
+        patch: AgentPatch,
+    ) -> Result<AgentView, Refused> {
+        let (caller, reference, agent) = (caller.clone(), organization.to_owned(), agent.to_owned());
+        self.complete(async move |parts| {
+            let _order = parts.order.lock().await;
+            let mut change = parts.database.change(caller.name()).await?;
+            let organization = change.organization(&reference).await?.ok_or(Refused::NotFound)?;
+            let before = change.agent(organization.id, &agent).await?.ok_or(Refused::NotFound)?;
+            expected.check(&EntityTag::of(&before.id, before.revision))?;
+            let mut after = before.clone();
+            after.slug = patch.slug.unwrap_or(after.slug);
+            after.name = patch.name.unwrap_or(after.name);
+            if after == before {
+                return Ok(before.into());
+            }
+            after.revision += 1;
+            change.update_agent(&after).await.map_err(|error| Refused::taken(error, "slug"))?;
+            let (id, name) = (after.id.to_string(), after.name.as_str());
+            change.note(Action::AgentChanged, &id, name, Some(organization.id)).await?;
+            let agents = change.agents(organization.id, AGENTS_MAX).await?;
+            change.commit().await?;
+            parts.keys.put_organization(organization_facts(&organization, &agents));
+            Ok(after.into())
+        })
+        .await
+    }
+
+    /// Deletes an agent with its keys. When this returns no gateway admits any of them.
+    ///
+    /// # Errors
+    /// Where there is none, it is not as `expected`, or the database does not do it.
+    pub async fn delete_agent(
+        &self,
+        caller: &Caller,
+        organization: &str,
+        agent: &str,
+        expected: Expected,
+    ) -> Result<RevocationView, Refused> {
+        let (caller, reference, agent) = (caller.clone(), organization.to_owned(), agent.to_owned());
+        self.complete(async move |parts| {
+            let started = parts.clock.now();
+            let _order = parts.order.lock().await;
+            let mut change = parts.database.change(caller.name()).await?;
+            let organization = change.organization(&reference).await?.ok_or(Refused::NotFound)?;
+            let agent = change.agent(organization.id, &agent).await?.ok_or(Refused::NotFound)?;
+            expected.check(&EntityTag::of(&agent.id, agent.revision))?;
+            let keys = change.keys_of_agent(organization.id, agent.id).await?;
+            parts.delete_keys(&mut change, &keys).await?;
+            change.delete_agent(agent.id).await?;
+            let (id, name) = (agent.id.to_string(), agent.name.as_str());
+            change.note(Action::AgentDeleted, &id, name, Some(organization.id)).await?;
+            let agents = change.agents(organization.id, AGENTS_MAX).await?;
+            change.commit().await?;
+            // The agent leaves the table first, so that no organization-wide key opens it while its own are cut.
+            parts.keys.put_organization(organization_facts(&organization, &agents));
+            Ok(parts.revoke(&keys, started).await)
+        })
+        .await
+    }
+}

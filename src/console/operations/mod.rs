@@ -1,0 +1,196 @@
+//! What may be done to organizations, agents, keys and operators; the only code that changes them.
+//!
+//! Each change is one transaction (record, audit row, outbox row), is applied to the key table before it is answered,
+//! and is applied in the order of commits. A caller that hangs up changes nothing of that: an operation runs to its
+//! end. Never parses HTTP and never renders.
+
+mod agents;
+mod input;
+mod keys;
+mod operators;
+mod organizations;
+mod refused;
+mod usage;
+
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+
+use super::view::EntityTag;
+use crate::domain::clock::Clock;
+use crate::domain::id::{KeyId, OrganizationId};
+use crate::domain::key::Key;
+use crate::domain::limit::Limits;
+use crate::domain::organization::{Agent, Organization};
+use crate::domain::role::Role;
+use crate::domain::secret::{SecretFormat, SecretHash};
+use crate::keytable::{KeyFacts, KeyTable, OrganizationFacts};
+use crate::limits::Limiter;
+use crate::store::Database;
+
+pub use agents::{AgentPatch, NewAgent};
+pub use keys::{CreatedKey, KeyPatch, NewKey, NewScope};
+pub use operators::{NewOperator, PASSWORD_CHARS_MIN, create_operator, create_token};
+pub use organizations::{NewOrganization, OrganizationPatch};
+pub use refused::{FieldProblem, Refused};
+pub use usage::{LimitView, Step, UsagePoint, UsageSpan, UsageTotals, UsageView};
+
+/// Agents per organization at most: each is held in memory by every gateway, and none needs a bound of its own.
+pub(crate) const AGENTS_MAX: u32 = 1_000;
+
+/// Everything that operations work on. Cheap to clone.
+#[derive(Clone)]
+pub struct Operations(Arc<Parts>);
+
+struct Parts {
+    database: Database,
+    keys: Arc<KeyTable>,
+    limiter: Limiter,
+    clock: Clock,
+    key_format: SecretFormat,
+    keys_per_organization: u32,
+    /// Held from the start of a change until it is applied to the key table. Were it let go at the commit, a slower
+    /// task could put an older state of a key over a newer one, or bring a deleted key back. Held across awaits on
+    /// purpose, and by changes only: no read and no proxied request waits for it.
+    order: Mutex<()>,
+}
+
+/// Somebody whose credential was checked, or this process itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    name: String,
+    role: Role,
+}
+
+impl Caller {
+    /// This process or whoever started it, acting as an operator under the name that the audit log shows.
+    pub fn operator(name: &str) -> Caller {
+        Caller { name: name.to_owned(), role: Role::Operator }
+    }
+
+    /// Under which name they appear in the audit log.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What they are.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+}
+
+/// What a change expects to find, from `If-Match`: nothing in particular, or one of some states.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Expected {
+    /// Whatever is there.
+    #[default]
+    Anything,
+    /// One of these tags.
+    OneOf(Vec<String>),
+}
+
+impl Expected {
+    fn check(&self, current: &EntityTag) -> Result<(), Refused> {
+        match self {
+            Expected::Anything => Ok(()),
+            Expected::OneOf(tags) if tags.iter().any(|tag| tag == current.as_str()) => Ok(()),
+            Expected::OneOf(_) => Err(Refused::Stale),
+        }
+    }
+}
+
+impl Operations {
+    /// Operations on `database` that keep `keys` up to date.
+    pub fn new(
+        database: Database,
+        keys: Arc<KeyTable>,
+        limiter: Limiter,
+        clock: Clock,
+        key_format: SecretFormat,
+        keys_per_organization: u32,
+    ) -> Operations {
+        let order = Mutex::new(());
+        Operations(Arc::new(Parts {
+            database,
+            keys,
+            limiter,
+            clock,
+            key_format,
+            keys_per_organization,
+            order,
+        }))
+    }
+
+    /// Runs a change to its end, whether or not somebody still waits for its answer: between commit and key table
+    /// there must be no way out.
+    async fn complete<T, F, W>(&self, work: F) -> Result<T, Refused>
+    where
+        T: Send + 'static,
+        F: FnOnce(Arc<Parts>) -> W,
+        W: Future<Output = Result<T, Refused>> + Send + 'static,
+    {
+        match tokio::spawn(work(self.0.clone())).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Refused::Interrupted),
+        }
+    }
+
+    /// Puts other limits for keys in force where neither key nor organization says otherwise. Usage stays.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn apply_default_limits(&self, limits: Limits) -> Result<(), Refused> {
+        self.complete(move |parts| async move {
+            let _order = parts.order.lock().await;
+            parts.keys.set_defaults(limits);
+            // Entries hold their limits ready to use, so all are made anew, accounts kept.
+            Ok(parts.database.load(&parts.keys).await?)
+        })
+        .await
+    }
+
+    async fn organization_of(&self, reference: &str) -> Result<Organization, Refused> {
+        self.0.database.organization(reference).await?.ok_or(Refused::NotFound)
+    }
+}
+
+/// What the key table is told of an organization.
+fn organization_facts(organization: &Organization, agents: &[Agent]) -> OrganizationFacts {
+    OrganizationFacts {
+        id: organization.id,
+        slug: organization.slug.clone(),
+        zone: organization.zone.rules().clone(),
+        limits: organization.limits.clone(),
+        agents: agents.iter().map(|agent| (agent.slug.clone(), agent.id)).collect(),
+    }
+}
+
+/// What the key table is told of a key.
+fn key_facts(key: &Key, hash: SecretHash) -> KeyFacts {
+    KeyFacts {
+        id: key.id,
+        organization: key.organization,
+        hash,
+        scope: key.scope,
+        access: key.access,
+        expires_at: key.expires_at,
+        disabled: key.disabled,
+        limits: key.limits.clone(),
+    }
+}
+
+impl Parts {
+    /// Puts keys into the table. Their organization is there, because it was put before its first key was stored and
+    /// changes are applied in order.
+    fn put_keys(&self, organization: OrganizationId, keys: &[(Key, SecretHash)]) {
+        for (key, hash) in keys {
+            if self.keys.put_key(key_facts(key, *hash)).is_err() {
+                tracing::error!(%organization, key = %key.id, "key table does not know the organization of a stored key");
+            }
+        }
+    }
+}
+
+fn ids_and_hashes(keys: &[(Key, SecretHash)]) -> Vec<(KeyId, SecretHash)> {
+    keys.iter().map(|(key, hash)| (key.id, *hash)).collect()
+}

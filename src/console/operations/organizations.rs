@@ -1,0 +1,200 @@
+//! Organizations: created, read, changed and deleted by operators.
+
+use serde::Deserialize;
+
+use super::input::present;
+use super::refused::check_limits;
+use super::{AGENTS_MAX, Caller, Expected, Operations, Refused, organization_facts};
+use crate::console::view::{EntityTag, OrganizationView, Page, RevocationView};
+use crate::domain::id::OrganizationId;
+use crate::domain::limit::Limits;
+use crate::domain::name::{Name, Slug};
+use crate::domain::organization::Organization;
+use crate::domain::zone::Zone;
+use crate::store::Action;
+
+/// An organization to create.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewOrganization {
+    /// Its name in addresses.
+    pub slug: Slug,
+    /// What people call it.
+    pub name: Name,
+    /// UTC unless set.
+    pub time_zone: Option<Zone>,
+    /// Its defaults for keys.
+    #[serde(default)]
+    pub limits: Option<Limits>,
+}
+
+/// What to change of an organization; what is absent stays.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OrganizationPatch {
+    /// Its name in addresses.
+    pub slug: Option<Slug>,
+    /// What people call it.
+    pub name: Option<Name>,
+    /// Its zone.
+    pub time_zone: Option<Zone>,
+    /// Its defaults for keys, as a whole; null or `{}` for none.
+    #[serde(default, deserialize_with = "present")]
+    pub limits: Option<Option<Limits>>,
+}
+
+impl Operations {
+    /// A page of all organizations.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn list_organizations(
+        &self,
+        _caller: &Caller,
+        after: Option<OrganizationId>,
+        limit: u32,
+    ) -> Result<Page<OrganizationView>, Refused> {
+        let mut found = self.0.database.organizations(after, limit.saturating_add(1)).await?;
+        let more = found.len() > limit as usize;
+        found.truncate(limit as usize);
+        let next = if more { found.last().map(|last| last.id.to_string()) } else { None };
+        Ok(Page { items: found.into_iter().map(OrganizationView::from).collect(), next })
+    }
+
+    /// One organization, by id or slug.
+    ///
+    /// # Errors
+    /// Where there is none, or the database does not answer.
+    pub async fn read_organization(
+        &self,
+        _caller: &Caller,
+        reference: &str,
+    ) -> Result<OrganizationView, Refused> {
+        Ok(self.organization_of(reference).await?.into())
+    }
+
+    /// Creates an organization.
+    ///
+    /// # Errors
+    /// Where its slug is taken or its limits break a rule, or the database does not do it.
+    pub async fn create_organization(
+        &self,
+        caller: &Caller,
+        new: NewOrganization,
+    ) -> Result<OrganizationView, Refused> {
+        let limits = new.limits.unwrap_or_default();
+        check_limits(&limits)?;
+        let caller = caller.clone();
+        self.complete(async move |parts| {
+            let _order = parts.order.lock().await;
+            let mut change = parts.database.change(caller.name()).await?;
+            let organization = Organization {
+                id: OrganizationId::generate(),
+                slug: new.slug,
+                name: new.name,
+                zone: new.time_zone.unwrap_or_else(Zone::utc),
+                limits,
+                created_at: change.at(),
+                revision: 1,
+            };
+            let inserted = change.insert_organization(&organization).await;
+            inserted.map_err(|error| Refused::taken(error, "slug"))?;
+            let id = organization.id.to_string();
+            let name = organization.name.as_str();
+            change.note(Action::OrganizationCreated, &id, name, Some(organization.id)).await?;
+            change.commit().await?;
+            parts.keys.put_organization(organization_facts(&organization, &[]));
+            Ok(organization.into())
+        })
+        .await
+    }
+
+    /// Changes an organization. New limits and a new zone hold for all its keys when this returns; neither usage nor
+    /// running windows are reset.
+    ///
+    /// # Errors
+    /// Where there is none, it is not as `expected`, the slug is taken, the limits break a rule, or the database does
+    /// not do it.
+    pub async fn change_organization(
+        &self,
+        caller: &Caller,
+        reference: &str,
+        expected: Expected,
+        patch: OrganizationPatch,
+    ) -> Result<OrganizationView, Refused> {
+        if let Some(Some(limits)) = &patch.limits {
+            check_limits(limits)?;
+        }
+        let (caller, reference) = (caller.clone(), reference.to_owned());
+        self.complete(async move |parts| {
+            let _order = parts.order.lock().await;
+            let mut change = parts.database.change(caller.name()).await?;
+            let before = change.organization(&reference).await?.ok_or(Refused::NotFound)?;
+            expected.check(&EntityTag::of(&before.id, before.revision))?;
+            let mut after = patched(&before, patch);
+            if after == before {
+                return Ok(before.into());
+            }
+            after.revision += 1;
+            let updated = change.update_organization(&after).await;
+            updated.map_err(|error| Refused::taken(error, "slug"))?;
+            let id = after.id.to_string();
+            change.note(Action::OrganizationChanged, &id, after.name.as_str(), Some(after.id)).await?;
+            let agents = change.agents(after.id, AGENTS_MAX).await?;
+            let compiled_anew =
+                after.limits != before.limits || after.zone != before.zone || after.slug != before.slug;
+            let keys = if compiled_anew { change.keys(after.id).await? } else { Vec::new() };
+            change.commit().await?;
+            parts.keys.put_organization(organization_facts(&after, &agents));
+            parts.put_keys(after.id, &keys);
+            Ok(after.into())
+        })
+        .await
+    }
+
+    /// Deletes an organization with its agents, people and keys. When this returns no gateway admits any of the keys.
+    ///
+    /// # Errors
+    /// Where there is none, it is not as `expected`, or the database does not do it.
+    pub async fn delete_organization(
+        &self,
+        caller: &Caller,
+        reference: &str,
+        expected: Expected,
+    ) -> Result<RevocationView, Refused> {
+        let (caller, reference) = (caller.clone(), reference.to_owned());
+        self.complete(async move |parts| {
+            let started = parts.clock.now();
+            let _order = parts.order.lock().await;
+            let mut change = parts.database.change(caller.name()).await?;
+            let organization = change.organization(&reference).await?.ok_or(Refused::NotFound)?;
+            expected.check(&EntityTag::of(&organization.id, organization.revision))?;
+            let keys = change.keys(organization.id).await?;
+            parts.delete_keys(&mut change, &keys).await?;
+            for agent in change.agents(organization.id, AGENTS_MAX).await? {
+                change.delete_agent(agent.id).await?;
+                let (id, name) = (agent.id.to_string(), agent.name.as_str());
+                change.note(Action::AgentDeleted, &id, name, Some(organization.id)).await?;
+            }
+            change.delete_organization(organization.id).await?;
+            let (id, name) = (organization.id.to_string(), organization.name.as_str());
+            change.note(Action::OrganizationDeleted, &id, name, Some(organization.id)).await?;
+            change.commit().await?;
+            let view = parts.revoke(&keys, started).await;
+            parts.keys.remove_organization(organization.id);
+            Ok(view)
+        })
+        .await
+    }
+}
+
+fn patched(before: &Organization, patch: OrganizationPatch) -> Organization {
+    let kept = before.clone();
+    Organization {
+        slug: patch.slug.unwrap_or(kept.slug),
+        name: patch.name.unwrap_or(kept.name),
+        zone: patch.time_zone.unwrap_or(kept.zone),
+        limits: patch.limits.map_or(kept.limits, Option::unwrap_or_default),
+        ..kept
+    }
+}

@@ -1,0 +1,137 @@
+//! A change: one transaction that holds what changed, who did it, and the note for whoever must know.
+//!
+//! Promises that the outbox numbers changes in the order of their commits, without gaps, and that no record changes
+//! without its audit row and its outbox row. Never commits by itself: a change that is dropped did not happen.
+
+use sqlx::{Sqlite, SqliteConnection, Transaction};
+use uuid::Uuid;
+
+use super::database::Database;
+use super::error::StoreError;
+use crate::domain::clock::UnixMillis;
+use crate::domain::id::OrganizationId;
+
+/// What was done to which kind of record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// An organization was created.
+    OrganizationCreated,
+    /// Its name, zone or limits changed.
+    OrganizationChanged,
+    /// It was deleted, with everything in it.
+    OrganizationDeleted,
+    /// An agent was created.
+    AgentCreated,
+    /// Its slug or name changed.
+    AgentChanged,
+    /// It was deleted, with its keys.
+    AgentDeleted,
+    /// A key was created.
+    KeyCreated,
+    /// Its name, limits, expiry or state changed.
+    KeyChanged,
+    /// It was deleted.
+    KeyDeleted,
+    /// An operator was created.
+    OperatorCreated,
+    /// A management token was made.
+    TokenCreated,
+}
+
+impl Action {
+    /// As stored in outbox and audit log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Action::OrganizationCreated => "organization.created",
+            Action::OrganizationChanged => "organization.changed",
+            Action::OrganizationDeleted => "organization.deleted",
+            Action::AgentCreated => "agent.created",
+            Action::AgentChanged => "agent.changed",
+            Action::AgentDeleted => "agent.deleted",
+            Action::KeyCreated => "key.created",
+            Action::KeyChanged => "key.changed",
+            Action::KeyDeleted => "key.deleted",
+            Action::OperatorCreated => "operator.created",
+            Action::TokenCreated => "token.created",
+        }
+    }
+}
+
+/// An open change.
+pub(crate) struct Change {
+    transaction: Transaction<'static, Sqlite>,
+    actor: String,
+    at: UnixMillis,
+    last: i64,
+}
+
+impl Database {
+    /// Begins a change by `actor`. From here to the end no other change runs, in this process or another, so that what
+    /// is read within it (a count of keys, a revision) still holds when it commits.
+    pub(crate) async fn change(&self, actor: &str) -> Result<Change, StoreError> {
+        let mut transaction = self.writer().begin().await?;
+        // An update that changes nothing: it takes the write lock (SQLite) or the row's lock (PostgreSQL).
+        let last = sqlx::query_scalar("UPDATE change_sequence SET last = last WHERE id = 1 RETURNING last")
+            .fetch_one(&mut *transaction)
+            .await?;
+        Ok(Change { transaction, actor: actor.to_owned(), at: self.clock().now().unix, last })
+    }
+}
+
+impl Change {
+    /// When the change happens, as its records say.
+    pub(crate) fn at(&self) -> UnixMillis {
+        self.at
+    }
+
+    /// Who makes it.
+    pub(crate) fn actor(&self) -> &str {
+        &self.actor
+    }
+
+    pub(super) fn connection(&mut self) -> &mut SqliteConnection {
+        &mut self.transaction
+    }
+
+    /// Writes the outbox row and the audit row of one record that this change touched.
+    pub(crate) async fn note(
+        &mut self,
+        action: Action,
+        subject: &str,
+        subject_name: &str,
+        organization: Option<OrganizationId>,
+    ) -> Result<(), StoreError> {
+        self.last += 1;
+        sqlx::query("INSERT INTO changes (seq, kind, subject, at) VALUES ($1, $2, $3, $4)")
+            .bind(self.last)
+            .bind(action.as_str())
+            .bind(subject)
+            .bind(self.at.as_i64())
+            .execute(&mut *self.transaction)
+            .await?;
+        sqlx::query(
+            "INSERT INTO audit (id, at, actor, action, subject, subject_name, organization_id)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind(Uuid::now_v7().to_string())
+        .bind(self.at.as_i64())
+        .bind(&self.actor)
+        .bind(action.as_str())
+        .bind(subject)
+        .bind(subject_name)
+        .bind(organization.map(|id| id.to_string()))
+        .execute(&mut *self.transaction)
+        .await?;
+        Ok(())
+    }
+
+    /// Makes the change durable: when this returns, it survives a power cut.
+    pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
+        sqlx::query("UPDATE change_sequence SET last = $1 WHERE id = 1")
+            .bind(self.last)
+            .execute(&mut *self.transaction)
+            .await?;
+        self.transaction.commit().await?;
+        Ok(())
+    }
+}
