@@ -1,11 +1,16 @@
 //! The command line: one file a command. Parses, runs, prints; decides nothing that the modules below do not.
 
+mod agents;
 mod check;
+mod client;
 mod completions;
 mod demo;
+mod keys;
 mod operator;
+mod orgs;
 mod schema;
 mod serve;
+mod table;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -42,6 +47,12 @@ enum Command {
     /// Create operators and management tokens, directly on the database.
     #[command(subcommand)]
     Operator(operator::Operator),
+    /// Organizations, through the management API.
+    Orgs(orgs::Orgs),
+    /// Agents, through the management API.
+    Agents(agents::Agents),
+    /// Keys, through the management API.
+    Keys(keys::Keys),
     /// Print the completions of a shell.
     Completions {
         /// Which shell.
@@ -78,6 +89,9 @@ pub fn run() -> ExitCode {
         Command::Check { config } => return checked(&config),
         Command::Schema => print(&schema::schema()),
         Command::Operator(command) => operator::run(command),
+        Command::Orgs(command) => orgs::run(command),
+        Command::Agents(command) => agents::run(command),
+        Command::Keys(command) => keys::run(command),
         Command::Completions { shell } => completions::run(shell),
     };
     match done {
