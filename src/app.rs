@@ -7,14 +7,14 @@ mod http;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use self::http::Port;
-use crate::config::{self, Config};
+use crate::config::reload::may_replace;
+use crate::config::{self, Config, Problems};
 use crate::console::{self, operations::Operations};
 use crate::domain::clock::Clock;
 use crate::gateway::{Gateway, Guard, Listening, Planes, Settings};
@@ -24,7 +24,7 @@ use crate::shutdown::{Asked, Signals};
 use crate::store::{Database, LocalLedger};
 use crate::telemetry::{self, AccessLog, Destination, Metrics, NotReady, Readiness};
 
-/// The first and, until configurations are reloaded, only generation.
+/// The generation of the configuration that a process starts with; each reload adds one.
 const FIRST_GENERATION: u64 = 1;
 
 /// Where a process listens, port 0 resolved.
@@ -46,7 +46,8 @@ pub struct App {
     gateway: Gateway,
     access_log: AccessLog,
     readiness: Readiness,
-    grace: Duration,
+    /// What it runs by.
+    config: Config,
     leave: watch::Sender<bool>,
     console: JoinHandle<std::io::Result<()>>,
     ops: JoinHandle<std::io::Result<()>>,
@@ -80,9 +81,9 @@ impl App {
     ///
     /// # Errors
     /// Where a port, a file or the database cannot be had.
-    pub async fn start(config: &Config) -> anyhow::Result<App> {
+    pub async fn start(config: Config) -> anyhow::Result<App> {
         let clock = Clock::system();
-        let ports = Ports::bind(config)?;
+        let ports = Ports::bind(&config)?;
         let access_log =
             AccessLog::open(&destination(&config.access_log), &config.key_format, clock.clone())?;
         let database = Database::open(&config.database, clock.clone()).await?;
@@ -97,7 +98,7 @@ impl App {
         }));
         let readiness = Readiness::starting();
         readiness.set_generation(FIRST_GENERATION);
-        let metrics = metrics(config, &keys, &limiter, &access_log, readiness.clone())?;
+        let metrics = metrics(&config, &keys, &limiter, &access_log, readiness.clone())?;
         let addresses = Addresses {
             gateway: ports.gateway.addresses().to_vec(),
             console: ports.console.address,
@@ -112,7 +113,7 @@ impl App {
             guard: config.guard.failures_per_minute.map(|failures| Arc::new(Guard::new(failures))),
             connections_max: config.gateway.connections_max,
         };
-        let gateway = Gateway::start(ports.gateway, &settings(config), &planes)
+        let gateway = Gateway::start(ports.gateway, &settings(&config), &planes)
             .context("cannot start a worker: the system gives no more threads")?;
         let operations = Operations::new(
             database.clone(),
@@ -126,7 +127,6 @@ impl App {
         let console = tokio::spawn(ports.console.serve(console::router(operations.clone()), left.clone()));
         let ops = tokio::spawn(ports.ops.serve(telemetry::ops::router(metrics, readiness.clone()), left));
         readiness.unset(NotReady::Starting);
-        let grace = config.gateway.grace;
         Ok(App {
             addresses,
             operations,
@@ -134,7 +134,7 @@ impl App {
             gateway,
             access_log,
             readiness,
-            grace,
+            config,
             leave,
             console,
             ops,
@@ -158,28 +158,45 @@ impl App {
         &self.operations
     }
 
-    /// Serves until a signal asks to leave, then leaves in order.
-    pub async fn run(self, mut signals: Signals) {
-        let access_log = self.access_log.clone();
-        signals
-            .leave_asked(|asked| {
-                if asked == Asked::ReopenLogs {
-                    access_log.reopen();
-                }
-            })
-            .await;
-        tracing::info!(grace_s = self.grace.as_secs(), "leaving: finishing what runs");
-        let again = async { signals.leave_asked(|_| ()).await };
+    /// Serves until a signal asks to leave, then leaves in order. SIGHUP takes over what `read` gives.
+    pub async fn run(mut self, mut signals: Signals, read: impl Fn() -> Result<Config, Problems>) {
+        while signals.next().await == Asked::Reload {
+            self.access_log.reopen();
+            match read() {
+                Ok(next) => self.reload(next).await,
+                Err(problems) => tracing::error!("the configuration was not taken over:\n{problems}"),
+            }
+        }
+        tracing::info!(grace_s = self.config.gateway.grace.as_secs(), "leaving: finishing what runs");
         tokio::select! {
             () = self.leave() => {}
-            () = again => tracing::warn!("asked twice: leaving at once"),
+            () = signals.leave_asked() => tracing::warn!("asked twice: leaving at once"),
         }
+    }
+
+    /// Takes a configuration over whole, or says why not and changes nothing.
+    async fn reload(&mut self, next: Config) {
+        if let Err(refused) = may_replace(&self.config, &next) {
+            tracing::error!("the configuration was not taken over: {refused}");
+            return;
+        }
+        if next.key_limits != self.config.key_limits
+            && let Err(error) = self.operations.apply_default_limits(next.key_limits.clone()).await
+        {
+            tracing::error!("the configuration was not taken over: {error}; send SIGHUP again");
+            return;
+        }
+        self.gateway.apply(&settings(&next));
+        self.config = next;
+        let generation = self.readiness.generation() + 1;
+        self.readiness.set_generation(generation);
+        tracing::info!(generation, "the configuration was taken over");
     }
 
     /// Leaves in order.
     async fn leave(self) {
         self.readiness.set(NotReady::Draining);
-        if !self.gateway.leave(self.grace).await {
+        if !self.gateway.leave(self.config.gateway.grace).await {
             tracing::warn!("the grace time is over: requests that still ran were cut");
         }
         // Readiness and metrics are told until the last request has ended.

@@ -18,8 +18,8 @@ pub struct Signals {
 pub enum Asked {
     /// Leave: finish what runs, accept nothing new.
     Leave,
-    /// Reopen log files, as after they were rotated.
-    ReopenLogs,
+    /// Read the configuration again, and open log files anew as after they were rotated.
+    Reload,
 }
 
 impl Signals {
@@ -40,17 +40,12 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => Asked::Leave,
             _ = self.interrupt.recv() => Asked::Leave,
-            _ = self.hangup.recv() => Asked::ReopenLogs,
+            _ = self.hangup.recv() => Asked::Reload,
         }
     }
 
-    /// Waits until leaving is asked for; gives other wishes to `heed`.
-    pub async fn leave_asked(&mut self, heed: impl Fn(Asked)) {
-        loop {
-            match self.next().await {
-                Asked::Leave => return,
-                Asked::ReopenLogs => heed(Asked::ReopenLogs),
-            }
-        }
+    /// Waits until leaving is asked for; passes over everything else.
+    pub async fn leave_asked(&mut self) {
+        while self.next().await != Asked::Leave {}
     }
 }

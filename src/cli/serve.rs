@@ -18,9 +18,9 @@ pub(super) fn run(path: &Path) -> anyhow::Result<()> {
     let config = config::load(path).map_err(|problems| anyhow::anyhow!("{problems}"))?;
     control_runtime()?.block_on(async {
         let signals = Signals::take_over().context("cannot take over signals")?;
-        let app = App::start(&config).await?;
+        let app = App::start(config).await?;
         announce(app.addresses());
-        app.run(signals).await;
+        app.run(signals, || config::load(path)).await;
         Ok(())
     })
 }

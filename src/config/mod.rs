@@ -8,11 +8,13 @@ mod address;
 mod file;
 mod leaf;
 mod problem;
+pub mod reload;
 mod resolve;
 mod resolved;
 mod schema;
 mod setting;
 mod substitute;
+mod syntax;
 mod tree;
 mod units;
 

@@ -91,7 +91,7 @@ impl Findings {
     /// The problems of `file`, whose text is `source`; none where nothing was found.
     pub(crate) fn into_problems(self, file: &str, source: &str) -> Option<Problems> {
         let mut found = self.0;
-        found.sort_by(|a, b| a.place.cmp(&b.place));
+        found.sort_by(|a, b| (a.place, &a.message).cmp(&(b.place, &b.message)));
         // A node that several aliases name is read, and found wrong, several times.
         found.dedup();
         if found.is_empty() { None } else { Some(Problems::new(found, file, source)) }
@@ -216,23 +216,20 @@ fn without_passwords(line: &str) -> Vec<char> {
             c => c,
         })
         .collect();
-    let mut from = 0;
-    while let Some(found) = chars.iter().skip(from).collect::<String>().find("://") {
-        let prefix: usize =
-            chars.iter().skip(from).collect::<String>().get(..found).map_or(0, |s| s.chars().count());
-        let start = from + prefix + 3;
-        let end = chars
-            .iter()
-            .enumerate()
-            .skip(start)
-            .find(|(_, c)| c.is_whitespace() || "/\"',]}".contains(**c))
-            .map_or(chars.len(), |(at, _)| at);
-        let at_sign = chars.iter().enumerate().take(end).skip(start).rev().find(|(_, c)| **c == '@');
-        let secret_end = at_sign.map_or(start, |(at, _)| at);
-        for c in chars.iter_mut().take(secret_end).skip(start) {
-            *c = '*';
+    let mut at = 0;
+    while at < chars.len() {
+        if chars.get(at..at + 3) != Some(&[':', '/', '/']) {
+            at += 1;
+            continue;
         }
-        from = end;
+        let start = at + 3;
+        // To the last `@` of the word: whoever writes a password may forget to encode what is in it.
+        let word =
+            chars.iter().skip(start).take_while(|c| !c.is_whitespace() && !"\"'".contains(**c)).count();
+        let secret = chars.iter().skip(start).take(word).collect::<Vec<_>>();
+        let secret = secret.iter().rposition(|c| **c == '@').unwrap_or(0);
+        chars.iter_mut().skip(start).take(secret).for_each(|c| *c = '*');
+        at = start + word;
     }
     chars
 }
@@ -280,8 +277,8 @@ mod tests {
     #[test]
     fn a_password_in_a_shown_url_is_starred_out() {
         let shown: String =
-            without_passwords("database: postgres://user:p@ss@host/db # http://a:b@c").iter().collect();
-        assert_eq!(shown, "database: postgres://*********@host/db # http://***@c");
+            without_passwords("database: postgres://user:p@s/s,@host/db # http://a:b@c").iter().collect();
+        assert_eq!(shown, "database: postgres://***********@host/db # http://***@c");
     }
 
     #[test]

@@ -279,12 +279,10 @@ impl<W: Word, T: Setting> Setting for Or<W, T> {
     fn schema() -> Value {
         // One flat list of alternatives, however many there are inside.
         let mut alternatives = vec![json!({ "const": W::WORD })];
-        match T::schema() {
-            Value::Object(mut inner) if inner.contains_key("anyOf") => {
-                let inner = inner.remove("anyOf").and_then(|all| all.as_array().cloned());
-                alternatives.extend(inner.unwrap_or_default());
-            }
-            other => alternatives.push(other),
+        let mut inner = T::schema();
+        match inner.get_mut("anyOf").map(Value::take) {
+            Some(Value::Array(inner)) => alternatives.extend(inner),
+            _ => alternatives.push(inner),
         }
         json!({ "anyOf": alternatives })
     }

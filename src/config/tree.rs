@@ -6,10 +6,11 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use granit_parser::{ErrorKind, Event, Options, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
+use granit_parser::{Event, Options, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 
 use super::problem::{At, Findings, Place};
 use super::substitute::{Environment, substitute};
+use super::syntax;
 
 /// Deepest nesting: the configuration needs 7, and reading recurses.
 const NESTING_MAX: usize = 32;
@@ -100,6 +101,10 @@ impl<'a> Builder<'a> {
         self.parser.next().transpose()
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the parser may grow events; none of them is a node to us"
+    )]
     fn document(&mut self) -> Result<Option<Rc<Node>>, ScanError> {
         let mut root = None;
         while let Some((event, span)) = self.next()? {
@@ -121,6 +126,10 @@ impl<'a> Builder<'a> {
         Ok(root)
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the parser may grow events; none of them is a node to us"
+    )]
     fn node(&mut self, event: Event<'a>, span: Span) -> Result<Rc<Node>, ScanError> {
         let (anchor, tag) = properties(&event);
         if anchor > 0 {
@@ -258,52 +267,9 @@ impl<'a> Builder<'a> {
         let marker = error.marker();
         let at = Place { line: marker.line(), column: marker.col() + 1, width: 1 };
         let line = self.source.lines().nth(marker.line().saturating_sub(1)).unwrap_or("");
-        let (message, expected) = syntax(error.kind(), line);
+        let (message, expected) = syntax::explain(error.kind(), line);
         self.findings.refuse(at, message, expected);
     }
-}
-
-/// What is said of a breach of YAML's syntax in `line`.
-fn syntax(kind: &ErrorKind, line: &str) -> (String, String) {
-    let (message, expected) = match kind {
-        ErrorKind::TabNotAllowed
-        | ErrorKind::TabInBlockIndentation
-        | ErrorKind::TabInIndentation
-        | ErrorKind::TabInPlainScalar
-        | ErrorKind::TabAtBlockScalarStart => ("a tab", "expected spaces: YAML is not indented with tabs"),
-        ErrorKind::UnclosedQuotedScalar => ("this quote is never closed", "expected a closing quote"),
-        ErrorKind::UnclosedFlowCollection { open } => {
-            return (format!("this `{open}` is never closed"), "expected its closing bracket".into());
-        }
-        ErrorKind::RecursionLimitExceeded => {
-            ("nested too deeply", "expected at most 32 mappings and lists inside each other")
-        }
-        ErrorKind::DirectiveDisallowed => {
-            ("a directive", "expected none: lines that begin with `%` have no meaning")
-        }
-        ErrorKind::MappingValueNotAllowed
-        | ErrorKind::InvalidIndentation
-        | ErrorKind::ExpectedBlockMappingKey => (
-            "not YAML: this line does not go with those above it",
-            "expected fields of one mapping at one indentation, a space behind every `field:`, and quotes around a text that holds `: ` or ends in `:`",
-        ),
-        ErrorKind::SimpleKeyExpected => {
-            ("not YAML: a field without its `:`", "expected `field: value`, with a space behind the colon")
-        }
-        ErrorKind::UnexpectedCharacter { .. } => (
-            "not YAML: a character that cannot stand here",
-            "expected no control characters, and quotes around a text that begins with a special character",
-        ),
-        _ if line.contains("${") && line.contains(['{', '[']) => (
-            "not YAML",
-            "a value with `${…}` needs quotes inside `{ }` and `[ ]`, as in { address: \"${HOST}:8080\" }",
-        ),
-        other => {
-            let expected = "expected YAML; is a bracket or a quote still open in a line above?";
-            return (format!("not YAML: {other}"), expected.into());
-        }
-    };
-    (message.into(), expected.into())
 }
 
 /// A field's name as a message may hold it: control characters and length are the file's, not ours.
@@ -321,6 +287,10 @@ fn broken(place: Place) -> Node {
 }
 
 /// The anchor (0 for none) and the tag that a node was given.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the parser may grow events; none of them is a node to us"
+)]
 fn properties<'e>(event: &'e Event<'_>) -> (usize, Option<&'e Tag>) {
     match event {
         Event::Scalar(_, _, anchor, tag)

@@ -25,7 +25,7 @@ pub(crate) fn duration(text: &str) -> Option<Duration> {
 /// Writes a duration as [`duration`] reads it, in the largest unit that it is a whole number of.
 pub(crate) fn duration_text(millis: u64) -> String {
     let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
-    match units.into_iter().find(|(unit_ms, _)| millis > 0 && millis % unit_ms == 0) {
+    match units.into_iter().find(|(unit_ms, _)| millis > 0 && millis.is_multiple_of(*unit_ms)) {
         Some((unit_ms, unit)) => format!("{}{unit}", millis / unit_ms),
         None if millis == 0 => "0s".into(),
         None => format!("{millis}ms"),
@@ -53,7 +53,7 @@ pub(crate) fn size(text: &str) -> Option<u64> {
 /// Writes a size as [`size`] reads it, in the largest binary unit that it is a whole number of.
 pub(crate) fn size_text(bytes: u64) -> String {
     let units = [(1_u64 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    match units.into_iter().find(|(unit_bytes, _)| bytes > 0 && bytes % unit_bytes == 0) {
+    match units.into_iter().find(|(unit_bytes, _)| bytes > 0 && bytes.is_multiple_of(*unit_bytes)) {
         Some((unit_bytes, unit)) => format!("{}{unit}", bytes / unit_bytes),
         None => bytes.to_string(),
     }

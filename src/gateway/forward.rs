@@ -10,6 +10,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 use tokio::net::TcpStream;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
 
 use super::compose::{Forwarded, compose};
 use super::http1::body::Framing;
@@ -156,26 +157,13 @@ impl Exchange<'_, '_> {
         let mut out = self.worker.lend_out();
         compose(self.head, &self.forwarded, &endpoint.authority, &mut out);
         let mut pump = Pump::new(body.framing, request_encoding(body.framing), idle, body.bytes_max);
-        let sent = Cell::new(false);
-        let begun = Cell::new(false);
+        let (sent, begun) = (Cell::new(false), Cell::new(false));
         let answer = {
             let (mut from_client, mut to_client) = downstream.split();
             let (mut from_upstream, mut to_upstream) = connection.stream.split();
-            let mut send = pin!(async {
-                self.watch.set_deadline(idle);
-                if body.framing == Framing::Empty {
-                    write_all(self.watch, &mut to_upstream, [&out, body.inline, b""]).await.map_err(sink)?;
-                } else {
-                    let Body { slot, .. } = body;
-                    pump.run(self.watch, &mut from_client, slot, &mut to_upstream, &mut out).await?;
-                }
-                sent.set(true);
-                if !begun.get() {
-                    self.watch.set_deadline(self.upstream.timeouts.response_head);
-                }
-                peer_gone(&from_client).await;
-                Err::<(), PumpFailure>(PumpFailure::SourceClosed)
-            });
+            let progress = (&sent, &begun);
+            let send = self.send(&mut from_client, &mut to_upstream, &mut out, body, &mut pump, progress);
+            let mut send = pin!(send);
             let receive = Receive {
                 worker: self.worker,
                 watch: self.watch,
@@ -187,12 +175,10 @@ impl Exchange<'_, '_> {
             let mut receive = pin!(receive.run(&mut from_upstream, &mut to_client, record));
             let mut sending = true;
             poll_fn(|cx| {
-                if sending && let Poll::Ready(result) = send.as_mut().poll(cx) {
+                if sending && let Poll::Ready(failure) = send.as_mut().poll(cx) {
                     sending = false;
                     // An upstream that takes no more may have answered already: what it said decides.
-                    if let Err(failure) = result
-                        && !matches!(failure, PumpFailure::SinkClosed)
-                    {
+                    if failure != PumpFailure::SinkClosed {
                         return Poll::Ready(Err(Interrupted::BySender(failure)));
                     }
                 }
@@ -211,20 +197,41 @@ impl Exchange<'_, '_> {
             }
             Ok(Answer::Whole { keep_upstream, keep_client }) => {
                 if keep_upstream && sent.get() {
-                    let worker = self.worker;
-                    worker.pool.put(
-                        self.upstream,
-                        endpoint,
-                        connection.stream,
-                        worker.now_ms(),
-                        &worker.metrics,
-                    );
+                    let (worker, stream) = (self.worker, connection.stream);
+                    worker.pool.put(self.upstream, endpoint, stream, worker.now_ms(), &worker.metrics);
                 }
                 record.end = End::Complete;
                 Ok(Forwarding { keep: keep_client && sent.get() })
             }
             Err(interrupted) => Err(self.failure(interrupted, begun.get(), record)),
         }
+    }
+
+    /// Sends the request, then watches the client. Ends only where one of the two breaks.
+    async fn send(
+        &self,
+        from_client: &mut ReadHalf<'_>,
+        to_upstream: &mut WriteHalf<'_>,
+        out: &mut Vec<u8>,
+        body: &mut Body<'_>,
+        pump: &mut Pump,
+        (sent, begun): (&Cell<bool>, &Cell<bool>),
+    ) -> PumpFailure {
+        self.watch.set_deadline(self.upstream.timeouts.idle);
+        let result = if body.framing == Framing::Empty {
+            write_all(self.watch, to_upstream, [out, body.inline, b""]).await.map_err(sink)
+        } else {
+            pump.run(self.watch, from_client, &mut body.slot, to_upstream, out).await
+        };
+        if let Err(failure) = result {
+            return failure;
+        }
+        sent.set(true);
+        if !begun.get() {
+            self.watch.set_deadline(self.upstream.timeouts.response_head);
+        }
+        peer_gone(from_client).await;
+        PumpFailure::SourceClosed
     }
 
     /// Turns what interrupted the exchange into what the client gets, and tells the upstream's metrics.

@@ -67,71 +67,76 @@ pub(crate) async fn handle<'b>(
     record: &mut Record<'b>,
 ) -> Result<Forwarding, Unserved> {
     let Arrival { worker, watch, snapshot, head, .. } = arrival;
-    let peer_is_trusted = snapshot.trusts(arrival.peer.ip());
     record.client = client_address(snapshot, arrival.peer.ip(), &head.fields);
 
     let path = canonical(head.target.path)?;
     let found = snapshot.routes.find(host_name(head.host), &path.text, head.method);
-    if let Found::Route(route, place, _) = &found {
-        record.route = Some(RouteLabel { index: snapshot.route_metrics(*place), label: &route.route.label });
-        if path.has_encoded_slash && !route.route.encoded_slash {
-            return Err(Denial::BadRequest.into());
-        }
-    }
-    let (route, parameters) = match found {
-        Found::Route(route, _, parameters) if !route.needs_key() => (route, parameters),
-        found @ (Found::Route(..) | Found::OtherMethods(_) | Found::Nothing) => {
-            identify(arrival, &found, record)?;
-            match found {
-                Found::Route(route, _, parameters) => (route, parameters),
-                Found::OtherMethods(allow) => return Err(not_allowed(allow)),
-                Found::Nothing => return Err(Denial::NoRoute.into()),
-            }
-        }
-    };
-    let mut agent = None;
+    let (route, parameters) = enter(arrival, found, path.has_encoded_slash, record)?;
     let entry = record.entry.clone();
+    let agent = match &entry {
+        Some(entry) => {
+            let fields = head.fields.as_slice();
+            let naming =
+                Naming { parameters: &parameters, query: head.target.query, fields, host: head.host };
+            authorize(entry, route, &naming, head.method)?
+        }
+        None => None,
+    };
+    record.agent = agent.map(str::to_owned);
+    body.bytes_max = route.route.body_bytes_max;
+    refuse_too_large(head, body)?;
+    let upstream = upstream(snapshot, route, &parameters, agent)?;
+    record.upstream = Some(&upstream.name);
     if let Some(entry) = &entry {
-        let naming = Naming {
-            parameters: &parameters,
-            query: head.target.query,
-            fields: &head.fields,
-            host: head.host,
-        };
-        agent = authorize(entry, route, &naming, head.method)?;
-        record.agent = agent.map(str::to_owned);
         watch.set_key(Some(entry.id));
         let (permit, charged) = admit(worker, watch, entry, record.started()).await?;
         record.permit = Some(permit);
         record.charged = charged;
     }
-    body.bytes_max = route.route.body_bytes_max;
-    refuse_too_large(head, body)?;
-    let upstream = upstream(snapshot, route, &parameters, agent)?;
-    record.upstream = Some(&upstream.name);
     let request_id = record.request_id;
     watch.set_ceiling(upstream.timeouts.total);
-    let exchange = Exchange {
-        worker,
-        watch,
-        head,
-        upstream,
-        forwarded: Forwarded {
-            route,
-            parameters: &parameters,
-            path: &path.text,
-            agent,
-            entry: entry.as_deref(),
-            request_id: request_id.as_str(),
-            peer: arrival.peer_text,
-            peer_is_trusted,
-            key_format: &snapshot.key_format,
-        },
+    let forwarded = Forwarded {
+        route,
+        parameters: &parameters,
+        path: &path.text,
+        agent,
+        entry: entry.as_deref(),
+        request_id: request_id.as_str(),
+        peer: arrival.peer_text,
+        peer_is_trusted: snapshot.trusts(arrival.peer.ip()),
+        key_format: &snapshot.key_format,
     };
+    let exchange = Exchange { worker, watch, head, upstream, forwarded };
     exchange.run(downstream, body, record).await.map_err(|failure| match failure {
         ForwardFailure::Refused(denial) => denial.into(),
         ForwardFailure::Aborted(end) => Unserved::Aborted(end),
     })
+}
+
+/// The route, once whoever asks may know of it: without a good key there is only the 401, whatever was found.
+fn enter<'b, 'p>(
+    arrival: &Arrival<'_, 'b>,
+    found: Found<'b, 'p>,
+    has_encoded_slash: bool,
+    record: &mut Record<'b>,
+) -> Result<(&'b CompiledRoute, Vec<&'p str>), Unserved> {
+    let mut is_public = false;
+    if let Found::Route(route, place, _) = &found {
+        let index = arrival.snapshot.route_metrics(*place);
+        record.route = Some(RouteLabel { index, label: &route.route.label });
+        if has_encoded_slash && !route.route.encoded_slash {
+            return Err(Denial::BadRequest.into());
+        }
+        is_public = !route.needs_key();
+    }
+    if !is_public {
+        identify(arrival, &found, record)?;
+    }
+    match found {
+        Found::Route(route, _, parameters) => Ok((route, parameters)),
+        Found::OtherMethods(allow) => Err(not_allowed(allow)),
+        Found::Nothing => Err(Denial::NoRoute.into()),
+    }
 }
 
 /// Credential and authentication; what fails here is counted against the client's address.

@@ -71,3 +71,106 @@ fn fixed(unit_s: u64, now: UnixMillis) -> Span {
     let start = now.0 - now.0 % unit_ms;
     Span { start: UnixMillis(start), end: UnixMillis(start.saturating_add(unit_ms)) }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn zone(name: &str) -> TimeZone {
+        TimeZone::get(name).unwrap()
+    }
+
+    fn window(kind: Window, zone_name: &str, at: &str) -> (String, String) {
+        let now = UnixMillis::parse_rfc3339(at).unwrap();
+        let span = window_at(kind, &zone(zone_name), now);
+        let shown = |at: UnixMillis| at.to_rfc3339().replace(":00.000Z", "Z");
+        (shown(span.start), shown(span.end))
+    }
+
+    fn hours(kind: Window, zone_name: &str, at: &str) -> f64 {
+        let span = window_at(kind, &zone(zone_name), UnixMillis::parse_rfc3339(at).unwrap());
+        f64::from(u32::try_from(span.end.0 - span.start.0).unwrap()) / 3_600_000.0
+    }
+
+    #[test]
+    fn days_last_as_long_as_the_local_clocks_say() {
+        assert_eq!(hours(Window::Day, "Europe/Berlin", "2026-03-29T12:00:00Z"), 23.0);
+        assert_eq!(hours(Window::Day, "Europe/Berlin", "2026-10-25T12:00:00Z"), 25.0);
+        assert_eq!(hours(Window::Day, "America/New_York", "2026-03-08T12:00:00Z"), 23.0);
+        assert_eq!(hours(Window::Day, "America/New_York", "2026-11-01T12:00:00Z"), 25.0);
+        assert_eq!(hours(Window::Day, "Australia/Lord_Howe", "2026-04-05T00:00:00Z"), 24.5);
+        assert_eq!(hours(Window::Day, "Australia/Lord_Howe", "2026-10-04T00:00:00Z"), 23.5);
+        assert_eq!(
+            window(Window::Day, "Europe/Berlin", "2026-03-29T21:59:59.999Z"),
+            ("2026-03-28T23:00Z".into(), "2026-03-29T22:00Z".into())
+        );
+    }
+
+    #[test]
+    fn weeks_begin_on_monday_and_months_on_the_first() {
+        // 2026-11-29 is a Sunday.
+        assert_eq!(
+            window(Window::Week, "UTC", "2026-11-29T23:59:59Z"),
+            ("2026-11-23T00:00Z".into(), "2026-11-30T00:00Z".into())
+        );
+        assert_eq!(
+            window(Window::Week, "America/New_York", "2026-11-30T04:59:59Z"),
+            ("2026-11-23T05:00Z".into(), "2026-11-30T05:00Z".into())
+        );
+        assert_eq!(
+            window(Window::Month, "Europe/Berlin", "2028-02-29T12:00:00Z"),
+            ("2028-01-31T23:00Z".into(), "2028-02-29T23:00Z".into())
+        );
+        assert_eq!(
+            window(Window::Month, "UTC", "2026-12-31T23:59:59Z"),
+            ("2026-12-01T00:00Z".into(), "2027-01-01T00:00Z".into())
+        );
+    }
+
+    #[test]
+    fn hours_follow_the_local_clock_and_are_cut_where_it_is_changed() {
+        assert_eq!(
+            window(Window::Hour, "Asia/Kathmandu", "2026-11-23T10:20:00Z"),
+            ("2026-11-23T10:15Z".into(), "2026-11-23T11:15Z".into())
+        );
+        // At 02:00 local the clocks of Lord Howe go back to 01:30: half an hour of the hour 01 comes again.
+        assert_eq!(
+            window(Window::Hour, "Australia/Lord_Howe", "2026-04-04T15:10:00Z"),
+            ("2026-04-04T15:00Z".into(), "2026-04-04T15:30Z".into())
+        );
+        assert_eq!(
+            window(Window::Minute, "Europe/Berlin", "2026-10-25T01:00:30Z"),
+            ("2026-10-25T01:00Z".into(), "2026-10-25T01:01Z".into())
+        );
+    }
+
+    #[test]
+    fn a_day_whose_midnight_does_not_exist_begins_when_the_clocks_have_jumped() {
+        // Beirut goes from 00:00 to 01:00.
+        assert_eq!(
+            window(Window::Day, "Asia/Beirut", "2026-03-29T12:00:00Z"),
+            ("2026-03-28T22:00Z".into(), "2026-03-29T21:00Z".into())
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn windows_follow_each_other_without_gap_or_overlap(
+            at_ms in 0_u64..4_102_444_800_000,
+            zone_name in prop_oneof![
+                Just("UTC"), Just("Europe/Berlin"), Just("America/New_York"), Just("Australia/Lord_Howe"),
+                Just("America/Havana"), Just("Pacific/Apia"), Just("Africa/Casablanca"), Just("Asia/Kathmandu"),
+            ],
+            kind in prop::sample::select(&Window::ALL[..]),
+        ) {
+            let zone = zone(zone_name);
+            let span = window_at(kind, &zone, UnixMillis(at_ms));
+            prop_assert!(span.start.0 <= at_ms && at_ms < span.end.0);
+            prop_assert_eq!(window_at(kind, &zone, span.start), span);
+            prop_assert_eq!(window_at(kind, &zone, UnixMillis(span.end.0 - 1)), span);
+            prop_assert_eq!(window_at(kind, &zone, span.end).start, span.end);
+        }
+    }
+}

@@ -18,6 +18,8 @@ mod renewal;
 mod returning;
 mod settlement;
 mod snapshot;
+#[cfg(test)]
+pub(crate) mod tests;
 
 pub use account::{Account, Outcome, Totals};
 pub use admit::{Admission, LeaseWait, Limiter, Permit, Refusal};

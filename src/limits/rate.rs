@@ -155,3 +155,113 @@ pub(crate) fn stretched(full_at: u64, now: u64, old_ns: u64, new_ns: u64) -> u64
     let ahead = u128::from(full_at - now) * u128::from(new_ns) / u128::from(old_ns);
     now.saturating_add(u64::try_from(ahead).unwrap_or(u64::MAX / 4))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+    use std::time::Duration;
+
+    use governor::clock::FakeRelativeClock;
+    use governor::{Quota, RateLimiter};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::limit::{Period, Rate};
+
+    const START_NS: u64 = 1 << 60;
+
+    fn cell(rule: RateRule) -> RateCell {
+        let cell = RateCell::default();
+        cell.tune(rule, START_NS, 0);
+        cell.grant(u64::MAX, 0);
+        cell
+    }
+
+    fn period() -> impl Strategy<Value = Period> {
+        prop_oneof![Just(Period::Second), Just(Period::Minute), Just(Period::Hour), Just(Period::Day)]
+    }
+
+    proptest! {
+        #[test]
+        fn the_cell_admits_what_an_independent_implementation_admits(
+            requests in 1_u64..5_000,
+            per in period(),
+            burst in 1_u32..50,
+            pauses in proptest::collection::vec(0_u64..3_000, 1..200),
+        ) {
+            let rule = RateRule::compile(Rate { requests, per, burst: u64::from(burst) });
+            let cell = cell(rule);
+            let clock = FakeRelativeClock::default();
+            let quota = Quota::with_period(Duration::from_nanos(rule.interval_ns)).unwrap();
+            let oracle =
+                RateLimiter::direct_with_clock(quota.allow_burst(NonZeroU32::new(burst).unwrap()), clock.clone());
+            let mut now_ns = START_NS;
+            for pause in pauses {
+                // Pauses in thousandths of the interval, so that both sides of every edge are met.
+                let pause_ns = rule.interval_ns / 1_000 * pause;
+                now_ns += pause_ns;
+                clock.advance(Duration::from_nanos(pause_ns));
+                let admitted = matches!(cell.take(rule, now_ns), Take::Taken { .. });
+                prop_assert_eq!(admitted, oracle.check().is_ok());
+            }
+        }
+
+        #[test]
+        fn peeking_says_what_taking_does(requests in 1_u64..100, burst in 1_u64..5, pauses in proptest::collection::vec(0_u64..2_000_000_000, 1..50)) {
+            let rule = RateRule::compile(Rate { requests, per: Period::Second, burst });
+            let cell = cell(rule);
+            let mut now_ns = START_NS;
+            for pause in pauses {
+                now_ns += pause;
+                prop_assert_eq!(cell.peek(rule, now_ns), cell.take(rule, now_ns));
+            }
+        }
+    }
+
+    #[test]
+    fn threads_racing_for_a_bucket_get_exactly_the_burst() {
+        let rule = RateRule::compile(Rate { requests: 1, per: Period::Day, burst: 10_000 });
+        let cell = cell(rule);
+        let admitted = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    while let Take::Taken { .. } = cell.take(rule, START_NS) {
+                        admitted.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            }
+        });
+        assert_eq!(admitted.into_inner(), 10_000);
+    }
+
+    #[test]
+    fn a_changed_rate_keeps_what_was_used() {
+        let hourly = RateRule::compile(Rate { requests: 10, per: Period::Hour, burst: 10 });
+        let cell = cell(hourly);
+        for _ in 0..4 {
+            assert!(matches!(cell.take(hourly, START_NS), Take::Taken { .. }));
+        }
+        let wider = RateRule::compile(Rate { requests: 100, per: Period::Hour, burst: 100 });
+        assert_eq!(cell.peek(wider, START_NS), Take::NotGranted, "the keeper has to see to it first");
+        cell.tune(wider, START_NS, 0);
+        assert_eq!(cell.level(wider, START_NS).0, 96);
+        let narrower = RateRule::compile(Rate { requests: 2, per: Period::Day, burst: 2 });
+        cell.tune(narrower, START_NS, 0);
+        assert_eq!(cell.level(narrower, START_NS).0, 0, "an empty bucket is the worst there is");
+    }
+
+    #[test]
+    fn nothing_passes_beyond_the_record_nor_after_the_end() {
+        let rule = RateRule::compile(Rate { requests: 1, per: Period::Hour, burst: 10 });
+        let cell = cell(rule);
+        cell.grant(START_NS + 2 * rule.interval_ns, 2 * rule.interval_ns);
+        assert_eq!(cell.take(rule, START_NS), Take::Taken { renew: false });
+        assert_eq!(cell.take(rule, START_NS), Take::Taken { renew: true });
+        assert_eq!(cell.take(rule, START_NS), Take::NotGranted);
+        assert_eq!(cell.retire(), Some((START_NS + 2 * rule.interval_ns, rule.interval_ns)));
+        cell.refund(rule);
+        assert_eq!(cell.take(rule, START_NS), Take::NotGranted);
+        assert_eq!(cell.retire(), None);
+    }
+}

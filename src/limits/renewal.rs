@@ -47,8 +47,8 @@ pub(super) async fn run<L: Ledger>(
     loop {
         tokio::select! {
             biased;
-            // An error means that the keeper itself is gone.
-            () = async { leaving.wait_for(|leaving| *leaving).await.map_or((), drop) } => break,
+            // It changes once; an error means that the keeper itself is gone.
+            _ = leaving.changed() => break,
             taken = demands.recv_many(&mut batch, BATCH_MAX) => if taken == 0 { break },
         }
         let jobs = gathered(&mut batch);

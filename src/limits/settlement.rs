@@ -46,7 +46,7 @@ pub(super) async fn run<L: Ledger>(
     loop {
         tokio::select! {
             biased;
-            () = async { leaving.wait_for(|leaving| *leaving).await.map_or((), drop) } => break,
+            _ = leaving.changed() => break,
             _ = pace.tick() => {
                 turns = turns.wrapping_add(1);
                 let worked = turn(desk, &mut pending, turns.is_multiple_of(TURNS_BETWEEN_PRUNINGS)).await;

@@ -7,14 +7,14 @@ mod backend;
 
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use serde::Serialize;
 
 use super::serve::{control_runtime, log_to_stderr};
 use crate::app::App;
-use crate::config::{self, Config};
+use crate::config;
 use crate::console::operations::{
     Caller, CreatedKey, NewAgent, NewKey, NewOrganization, NewScope, Operations, create_token,
 };
@@ -60,10 +60,12 @@ pub(super) fn run(demo: &Demo) -> anyhow::Result<()> {
     let mut ports = Ports::default();
     let backend = backend::start(ports.listener("the example backend", 9000)?, Clock::system())
         .context("cannot start the example backend")?;
-    let config = configuration(folder.path(), backend, &mut ports)?;
+    let path = configuration(folder.path(), backend, &mut ports)?;
+    let read = || config::load(&path);
+    let config = read().map_err(|problems| anyhow::anyhow!("{problems}"))?;
     control_runtime()?.block_on(async {
         let signals = Signals::take_over().context("cannot take over signals")?;
-        let app = App::start(&config).await?;
+        let app = App::start(config).await?;
         let (key, token) = first_records(&app).await?;
         let address = app.addresses();
         let gateway = address.gateway.first().map(|address| format!("http://{address}")).unwrap_or_default();
@@ -80,7 +82,7 @@ pub(super) fn run(demo: &Demo) -> anyhow::Result<()> {
             notes: ports.notes,
         };
         print(&invitation, demo.json)?;
-        app.run(signals).await;
+        app.run(signals, read).await;
         Ok(())
     })
 }
@@ -143,7 +145,7 @@ async fn first_records(app: &App) -> anyhow::Result<(String, String)> {
     Ok((secret.expose().to_owned(), token.expose().to_owned()))
 }
 
-fn configuration(folder: &Path, backend: SocketAddr, ports: &mut Ports) -> anyhow::Result<Config> {
+fn configuration(folder: &Path, backend: SocketAddr, ports: &mut Ports) -> anyhow::Result<PathBuf> {
     let [gateway, console, ops] = [("the gateway", 8080), ("the console", 8081), ("metrics", 8082)]
         .map(|(what, port)| ports.listener(what, port).and_then(|listener| Ok(listener.local_addr()?)));
     let (gateway, console, ops) = (gateway?, console?, ops?);
@@ -173,7 +175,7 @@ routes:
     );
     let path = folder.join("keystile.yaml");
     std::fs::write(&path, text).context("cannot write into the temporary folder")?;
-    config::load(&path).map_err(|problems| anyhow::anyhow!("{problems}"))
+    Ok(path)
 }
 
 /// Finds free ports, and remembers what it had to step over.

@@ -36,11 +36,14 @@ pub(crate) fn resolve(
     routes
 }
 
+/// A route's methods, and the line of its path.
+type MethodsInLine = (Vec<String>, usize);
+
 /// What the routes before have taken.
 #[derive(Default)]
 struct Earlier {
-    /// By host and shape of path: methods and line of each route.
-    shapes: HashMap<(HostPattern, Vec<Segment>), Vec<(Vec<String>, usize)>>,
+    /// By host and shape of path.
+    shapes: HashMap<(HostPattern, Vec<Segment>), Vec<MethodsInLine>>,
     names: HashMap<String, usize>,
 }
 

@@ -20,6 +20,7 @@ use super::view::EntityTag;
 use crate::domain::clock::Clock;
 use crate::domain::id::{KeyId, OrganizationId};
 use crate::domain::key::Key;
+use crate::domain::limit::Limits;
 use crate::domain::organization::{Agent, Organization};
 use crate::domain::role::Role;
 use crate::domain::secret::{SecretFormat, SecretHash};
@@ -132,6 +133,20 @@ impl Operations {
             Ok(answer) => answer,
             Err(_) => Err(Refused::Interrupted),
         }
+    }
+
+    /// Puts other limits for keys in force where neither key nor organization says otherwise. Usage stays.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn apply_default_limits(&self, limits: Limits) -> Result<(), Refused> {
+        self.complete(move |parts| async move {
+            let _order = parts.order.lock().await;
+            parts.keys.set_defaults(limits);
+            // Entries hold their limits ready to use, so all are made anew, accounts kept.
+            Ok(parts.database.load(&parts.keys).await?)
+        })
+        .await
     }
 
     async fn organization_of(&self, reference: &str) -> Result<Organization, Refused> {

@@ -1,0 +1,5 @@
+//! Limits as a whole: limiter, keeper and a ledger in memory that can fail and be left by a process that dies.
+
+mod admission;
+mod keeping;
+pub(crate) mod support;
