@@ -213,10 +213,7 @@ mod tests {
     const BOUNDS: HeadBounds = HeadBounds { head_bytes_max: 2_000, fields_max: 10, target_bytes_max: 200 };
 
     fn refused(text: &str) -> Option<Denial> {
-        match parse(text.as_bytes(), BOUNDS) {
-            Ok(_) => None,
-            Err(denial) => Some(denial),
-        }
+        parse(text.as_bytes(), BOUNDS).err()
     }
 
     #[test]
