@@ -85,9 +85,7 @@ pub(crate) fn parse<'b>(
         is_http_11,
         framing,
         keep_alive: if is_http_11 { !facts.close } else { facts.keep_alive && !facts.close },
-        upgrade: facts
-            .upgrade
-            .filter(|_| is_http_11 && facts.connection_upgrade && framing == Framing::Empty),
+        upgrade: facts.wished_protocol(is_http_11, framing),
         expects_continue: facts.expects_continue && is_http_11,
         fields,
     };
