@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::domain::id::KeyId;
 
 /// Longest wait for the workers to cut.
-const CUT_WAIT_MAX: Duration = Duration::from_secs(2);
+pub(super) const CUT_WAIT_MAX: Duration = Duration::from_secs(2);
 /// Cuts that one worker may be behind; whoever cuts waits for a place, within [`CUT_WAIT_MAX`].
 const CUTS_QUEUED_MAX: usize = 64;
 
@@ -56,10 +56,10 @@ impl Subscribers {
     }
 
     /// Tells every worker and waits until each has cut, has left, or the time is over.
-    pub(super) async fn cut(&self, keys: Arc<[KeyId]>) -> CutReport {
+    pub(super) async fn cut(&self, keys: Arc<[KeyId]>, wait_max: Duration) -> CutReport {
         let mut report = CutReport { gateways: 1, ..CutReport::default() };
         let workers = self.0.load_full();
-        let deadline = tokio::time::Instant::now() + CUT_WAIT_MAX;
+        let deadline = tokio::time::Instant::now() + wait_max;
         let mut answers = Vec::with_capacity(workers.len());
         for worker in workers.iter() {
             let (done, answer) = oneshot::channel();

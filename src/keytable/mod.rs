@@ -20,7 +20,7 @@ pub use entry::{KeyEntry, KeyFacts, OrganizationEntry, OrganizationFacts};
 use crate::domain::id::{KeyId, OrganizationId};
 use crate::domain::limit::Limits;
 use crate::domain::secret::SecretHash;
-use cut::Subscribers;
+use cut::{CUT_WAIT_MAX, Subscribers};
 
 /// Takes eight bytes of what is a BLAKE3 hash already. Nobody can choose those bytes without choosing secrets by
 /// brute force, and presented credentials only ever read.
@@ -154,7 +154,7 @@ impl KeyTable {
 
     /// Has every worker cut what the keys have running, without removing them: for keys that were disabled.
     pub async fn cut(&self, keys: &[KeyId]) -> CutReport {
-        self.subscribers.cut(keys.into()).await
+        self.subscribers.cut(keys.into(), CUT_WAIT_MAX).await
     }
 
     /// The cuts that a worker has to carry out; one subscription for each worker.
@@ -177,3 +177,6 @@ impl KeyTable {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

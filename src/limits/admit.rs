@@ -303,3 +303,40 @@ fn charge(account: &Account, limits: &EffectiveLimits, loaded: &Loaded, now: Mom
 pub(super) fn seconds_until(end: UnixMillis, now: UnixMillis) -> u64 {
     end.0.saturating_sub(now.0).div_ceil(1_000)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::quota::Span;
+    use super::super::tests::support::{START, compiled};
+    use super::*;
+    use crate::domain::id::KeyId;
+    use crate::domain::limit::{Limits, Period, Quota, Rate, Window};
+
+    #[test]
+    fn a_request_that_loses_the_race_for_its_last_quota_gives_back_all_it_was_charged() {
+        let now = crate::domain::clock::Clock::manual(START).now();
+        let limits = compiled(&Limits {
+            rate: Some(Rate { requests: 1, per: Period::Second, burst: 5 }),
+            quotas: Some(vec![
+                Quota { requests: 5, per: Window::Minute },
+                Quota { requests: 5, per: Window::Day },
+            ]),
+            concurrency: None,
+        });
+        let account = Account::new(KeyId::generate());
+        let rule = limits.rate().unwrap();
+        account.rate.tune(rule, now.mono_ns, 0);
+        account.rate.grant(u64::MAX, 0);
+        account.meter.grant(10);
+        // The day's quota was open when the request was decided upon, and another request took the last of it.
+        for (window, used) in [(Window::Minute, 1), (Window::Day, 5)] {
+            let lease = QuotaLease::new(Span::ALWAYS, used, true);
+            lease.grant(5);
+            account.quota(window).store(Some(Arc::new(lease)));
+        }
+        assert_eq!(charge(&account, &limits, &load(&account, &limits), now), None);
+        let used = |window| account.quota(window).load().as_ref().map(|lease| lease.used());
+        assert_eq!((used(Window::Minute), used(Window::Day)), (Some(1), Some(5)));
+        assert_eq!((account.meter.used(), account.rate.level(rule, now.mono_ns)), (0, (5, 0)));
+    }
+}

@@ -349,3 +349,6 @@ fn unsigned(value: i64) -> u64 {
 fn failed(error: sqlx::Error) -> LedgerError {
     LedgerError(error.to_string())
 }
+
+#[cfg(test)]
+mod tests;

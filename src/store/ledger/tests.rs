@@ -1,0 +1,164 @@
+//! The local ledger on a real database file, across lives that leave or are killed.
+
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::config::DatabaseUrl;
+use crate::domain::clock::Clock;
+use crate::domain::id::OrganizationId;
+use crate::domain::limit::{Limits, Period, Quota, Rate};
+use crate::limits::tests::support::{Life, START, compiled, quota, rate};
+use crate::store::Database;
+
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Folder {
+        Folder(TempDir::new().unwrap())
+    }
+
+    async fn open(&self, clock: &Clock) -> (Database, Arc<LocalLedger>) {
+        let url = DatabaseUrl::Sqlite(self.0.path().join("keystile.db"));
+        let database = Database::open(&url, clock.clone()).await.unwrap();
+        let ledger = Arc::new(LocalLedger::new(database.counters().clone()));
+        (database, ledger)
+    }
+}
+
+async fn allowed(database: &Database, key: KeyId) -> u64 {
+    let sum = sqlx::query_scalar("SELECT COALESCE(SUM(allowed), 0) FROM usage WHERE key_id = $1");
+    unsigned(sum.bind(key.to_string()).fetch_one(database.counters()).await.unwrap())
+}
+
+#[tokio::test]
+async fn restarting_in_between_admits_no_more_than_the_limit() {
+    let both = Limits {
+        rate: Some(Rate { requests: 100, per: Period::Hour, burst: 100 }),
+        quotas: Some(vec![Quota { requests: 100, per: Window::Hour }]),
+        concurrency: Some(10),
+    };
+    for limits in [quota(100, Window::Hour), rate(100, Period::Hour, 100), both] {
+        let (folder, clock, key) = (Folder::new(), Clock::manual(START), KeyId::generate());
+        let limits = compiled(&limits);
+        let mut admitted = 0;
+        let mut cleanly = true;
+        for _ in 0..4 {
+            let (database, ledger) = folder.open(&clock).await;
+            let life = Life::begin(&ledger, &clock, key);
+            admitted += life.admitted(&limits, 7).await;
+            if cleanly {
+                life.leave().await
+            } else {
+                life.kill().await
+            }
+            cleanly = !cleanly;
+            drop(ledger);
+            database.close().await;
+        }
+        let (database, ledger) = folder.open(&clock).await;
+        let life = Life::begin(&ledger, &clock, key);
+        admitted += life.admitted(&limits, 1_000).await;
+        assert!(admitted <= 100, "{admitted} admitted");
+        // Two kills, each at most one block of a quiet key.
+        assert!(admitted + 2 * 16 >= 100, "{admitted} admitted");
+        life.leave().await;
+        assert!(allowed(&database, key).await >= admitted);
+        assert!(allowed(&database, key).await <= admitted + 2 * 16);
+    }
+}
+
+#[tokio::test]
+async fn counts_and_last_use_reach_the_record_once() {
+    let (folder, clock, key) = (Folder::new(), Clock::manual(START), KeyId::generate());
+    let (database, ledger) = folder.open(&clock).await;
+    let organization = OrganizationId::generate().to_string();
+    sqlx::query("INSERT INTO organizations VALUES ($1, 'acme', 'Acme', 'UTC', '{}', 0, 1)")
+        .bind(&organization)
+        .execute(database.writer())
+        .await
+        .unwrap();
+    sqlx::query(
+        "INSERT INTO keys (id, organization_id, name, hash, access, hint, created_at, created_by, disabled, limits, \
+         revision) VALUES ($1, $2, 'k', $3, 'all', 'ks_…', 0, 'test', 0, '{}', 1)",
+    )
+    .bind(key.to_string())
+    .bind(&organization)
+    .bind(vec![0_u8; 32])
+    .execute(database.writer())
+    .await
+    .unwrap();
+
+    let life = Life::begin(&ledger, &clock, key);
+    let limits = compiled(&quota(5, Window::Day));
+    assert_eq!(life.admitted(&limits, 8).await, 5);
+    life.limiter.flush().await;
+    life.limiter.flush().await;
+    assert_eq!(life.admitted(&limits, 2).await, 0);
+    life.leave().await;
+
+    let row = sqlx::query("SELECT allowed, failed, denied_quota, at_minute FROM usage WHERE key_id = $1")
+        .bind(key.to_string())
+        .fetch_one(database.counters())
+        .await
+        .unwrap();
+    let counts: [i64; 4] = std::array::from_fn(|at| row.get(at));
+    assert_eq!(counts, [5, 0, 5, START.as_i64() - START.as_i64() % 60_000]);
+    let last_used_at: i64 = sqlx::query_scalar("SELECT last_used_at FROM keys WHERE id = $1")
+        .bind(key.to_string())
+        .fetch_one(database.counters())
+        .await
+        .unwrap();
+    assert_eq!(last_used_at, START.as_i64());
+}
+
+#[tokio::test]
+async fn a_batch_larger_than_one_statement_is_granted_recalled_and_returned_whole() {
+    let (folder, clock) = (Folder::new(), Clock::manual(START));
+    let (_database, ledger) = folder.open(&clock).await;
+    ledger.begin(START, START).await.unwrap();
+    let span = Span { start: START, end: UnixMillis(START.0 + 3_600_000) };
+    let keys: Vec<KeyId> = (0..ROWS_MAX * 2 + 7).map(|_| KeyId::generate()).collect();
+    let ask = |key: &KeyId| crate::limits::QuotaAsk {
+        key: *key,
+        window: Window::Hour,
+        span,
+        limit: 10,
+        held: Held::Unknown { unsecured: 0 },
+        want: 4,
+    };
+    let asks = Asks {
+        quotas: keys.iter().map(ask).collect(),
+        meters: keys.iter().map(|key| MeterGrant { key: *key, granted: 16 }).collect(),
+        ..Asks::default()
+    };
+    let granted: Vec<Vec<u64>> = [
+        ledger.renew(&asks, START.0 * 1_000_000).await.unwrap(),
+        ledger.renew(&asks, START.0 * 1_000_000).await.unwrap(),
+        ledger.renew(&asks, START.0 * 1_000_000).await.unwrap(),
+        ledger.renew(&asks, START.0 * 1_000_000).await.unwrap(),
+    ]
+    .into_iter()
+    .map(|grants| grants.quotas.into_iter().map(|grant| grant.granted).collect())
+    .collect();
+    for (grants, expected) in granted.iter().zip([4, 8, 10, 10]) {
+        assert_eq!(grants.len(), keys.len());
+        assert!(grants.iter().all(|granted| *granted == expected));
+    }
+}
+
+#[tokio::test]
+async fn old_counts_are_forgotten_and_recent_ones_kept() {
+    let (folder, clock, key) = (Folder::new(), Clock::manual(START), KeyId::generate());
+    let (database, ledger) = folder.open(&clock).await;
+    ledger.begin(START, START).await.unwrap();
+    let counts = crate::limits::Totals { allowed: 1, ..Default::default() };
+    let delta = UsageDelta { key, counts, settled: 1 };
+    for days_ago in [40, 33, 31, 0] {
+        let at = UnixMillis(START.0 - days_ago * 86_400_000);
+        ledger.record_usage(&[delta], at, START).await.unwrap();
+    }
+    ledger.prune(START).await.unwrap();
+    assert_eq!(allowed(&database, key).await, 2);
+}
