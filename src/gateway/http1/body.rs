@@ -176,8 +176,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// Body, trailers, and what is left.
+    type Decoded = (Vec<u8>, Vec<u8>, Vec<u8>);
+
     /// Decodes `wire`, fed in pieces of `piece` bytes.
-    fn decode(framing: Framing, wire: &[u8], piece: usize) -> Result<(Vec<u8>, Vec<u8>, Vec<u8>), Malformed> {
+    fn decode(framing: Framing, wire: &[u8], piece: usize) -> Result<Decoded, Malformed> {
         let mut decoder = Decoder::new(framing);
         let mut buffer = Buffer::small();
         let mut body = Vec::new();
