@@ -129,6 +129,20 @@ impl Database {
     }
 }
 
+/// For tests that make the database fail, or count what is in it.
+#[cfg(test)]
+impl Database {
+    pub(crate) async fn execute_on_writer(&self, statement: &str) {
+        let statement = sqlx::AssertSqlSafe(statement.to_owned());
+        sqlx::query(statement).fetch_all(&self.writer).await.unwrap();
+    }
+
+    pub(crate) async fn count(&self, query: &'static str) -> usize {
+        let found: i64 = sqlx::query_scalar(query).fetch_one(&self.readers).await.unwrap();
+        usize::try_from(found).unwrap()
+    }
+}
+
 /// A pool whose connections stay: opening one costs more than any query, and a file's connections do not go stale.
 fn pool(connections_max: u32) -> SqlitePoolOptions {
     SqlitePoolOptions::new()

@@ -22,41 +22,41 @@ use tokio::sync::oneshot;
 use tower::ServiceExt;
 
 /// Keys per organization in these tests.
-pub const CAP: u32 = 10;
+pub(crate) const CAP: u32 = 10;
 
-pub struct Console {
-    pub folder: tempfile::TempDir,
-    pub database: Database,
-    pub keys: Arc<KeyTable>,
-    pub limiter: Limiter,
-    pub clock: Clock,
-    pub token: String,
-    pub router: Router,
+pub(crate) struct Console {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) database: Database,
+    pub(crate) keys: Arc<KeyTable>,
+    pub(crate) limiter: Limiter,
+    pub(crate) clock: Clock,
+    pub(crate) token: String,
+    pub(crate) router: Router,
     /// For looking at tables from outside.
-    pub tables: SqlitePool,
+    pub(crate) tables: SqlitePool,
     _keeper_runs_until_dropped: oneshot::Sender<()>,
 }
 
-pub struct Answer {
-    pub status: StatusCode,
-    pub response: Response<()>,
-    pub bytes: Bytes,
-    pub json: Value,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) response: Response<()>,
+    pub(crate) bytes: Bytes,
+    pub(crate) json: Value,
 }
 
 impl Answer {
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.response.headers().get(name).map_or("", |value| value.to_str().unwrap())
     }
 
     /// The pointers of a problem document's fields.
-    pub fn pointers(&self) -> Vec<&str> {
+    pub(crate) fn pointers(&self) -> Vec<&str> {
         self.json["errors"].as_array().into_iter().flatten().map(|e| e["pointer"].as_str().unwrap()).collect()
     }
 
     /// Fails unless this is a problem document of `status`.
     #[track_caller]
-    pub fn is_problem(&self, status: u16) -> &Answer {
+    pub(crate) fn is_problem(&self, status: u16) -> &Answer {
         assert_eq!(self.status.as_u16(), status, "{}", self.json);
         assert_eq!(self.header("content-type"), "application/problem+json");
         assert_eq!(self.json["status"], status);
@@ -65,18 +65,18 @@ impl Answer {
     }
 
     #[track_caller]
-    pub fn is(self, status: u16) -> Answer {
+    pub(crate) fn is(self, status: u16) -> Answer {
         assert_eq!(self.status.as_u16(), status, "{}", self.json);
         self
     }
 }
 
 impl Console {
-    pub async fn start() -> Console {
+    pub(crate) async fn start() -> Console {
         Console::start_with(Clock::system()).await
     }
 
-    pub async fn start_with(clock: Clock) -> Console {
+    pub(crate) async fn start_with(clock: Clock) -> Console {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keystile.db");
         let database = Database::open(&DatabaseUrl::Sqlite(path.clone()), clock.clone()).await.unwrap();
@@ -111,14 +111,14 @@ impl Console {
     }
 
     /// A console with organization `acme` and its agent `echo`.
-    pub async fn with_acme() -> Console {
+    pub(crate) async fn with_acme() -> Console {
         let console = Console::start().await;
         console.post("/organizations", r#"{"slug":"acme","name":"Acme"}"#).await.is(201);
         console.post("/organizations/acme/agents", r#"{"slug":"echo","name":"Echo"}"#).await.is(201);
         console
     }
 
-    pub async fn send(&self, request: Request<Body>) -> Answer {
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
@@ -126,30 +126,30 @@ impl Console {
         Answer { status: parts.status, response: Response::from_parts(parts, ()), bytes, json }
     }
 
-    pub fn request(&self, method: &str, path: &str) -> http::request::Builder {
+    pub(crate) fn request(&self, method: &str, path: &str) -> http::request::Builder {
         Request::builder()
             .method(method)
             .uri(format!("/api/v1{path}"))
             .header("authorization", format!("Bearer {}", self.token))
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send(self.request("GET", path).body(Body::empty()).unwrap()).await
     }
 
-    pub async fn delete(&self, path: &str) -> Answer {
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
         self.send(self.request("DELETE", path).body(Body::empty()).unwrap()).await
     }
 
-    pub async fn post(&self, path: &str, body: &str) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: &str) -> Answer {
         self.json("POST", path, body, None).await
     }
 
-    pub async fn patch(&self, path: &str, body: &str) -> Answer {
+    pub(crate) async fn patch(&self, path: &str, body: &str) -> Answer {
         self.json("PATCH", path, body, None).await
     }
 
-    pub async fn json(&self, method: &str, path: &str, body: &str, if_match: Option<&str>) -> Answer {
+    pub(crate) async fn json(&self, method: &str, path: &str, body: &str, if_match: Option<&str>) -> Answer {
         let mut request = self.request(method, path).header("content-type", "application/json");
         if let Some(tag) = if_match {
             request = request.header("if-match", tag);
@@ -158,7 +158,7 @@ impl Console {
     }
 
     /// Creates a key that opens all of acme; its id and its secret.
-    pub async fn key(&self, name: &str) -> (String, String) {
+    pub(crate) async fn key(&self, name: &str) -> (String, String) {
         let body = format!(r#"{{"name":"{name}","scope":{{"type":"organization"}}}}"#);
         let made = self.post("/organizations/acme/keys", &body).await.is(201);
         (
@@ -168,11 +168,11 @@ impl Console {
     }
 
     /// What a gateway knows of the key with this secret.
-    pub fn lookup(&self, secret: &str) -> Option<Arc<KeyEntry>> {
+    pub(crate) fn lookup(&self, secret: &str) -> Option<Arc<KeyEntry>> {
         self.keys.lookup(&SecretHash::of(secret.as_bytes()))
     }
 
-    pub async fn count(&self, table: &str) -> i64 {
+    pub(crate) async fn count(&self, table: &str) -> i64 {
         let query = format!("SELECT COUNT(*) FROM {table}");
         sqlx::query_scalar(sqlx::AssertSqlSafe(query)).fetch_one(&self.tables).await.unwrap()
     }

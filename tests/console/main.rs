@@ -1,11 +1,20 @@
 //! The management API as programs meet it: a real database in a temporary folder, the real key table, no network.
 
+#[cfg(test)]
 mod agents;
+#[cfg(test)]
 mod command_line;
+#[cfg(test)]
 mod concurrency;
+#[cfg(test)]
 mod harness;
+#[cfg(test)]
 mod keys;
+#[cfg(test)]
 mod organizations;
+#[cfg(test)]
 mod records;
+#[cfg(test)]
 mod requests;
+#[cfg(test)]
 mod usage;

@@ -47,23 +47,13 @@ impl Console {
             .header("content-type", "application/json");
         self.router.clone().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap().status()
     }
-
-    async fn on_writer(&self, statement: &str) {
-        let statement = sqlx::AssertSqlSafe(statement.to_owned());
-        sqlx::query(statement).fetch_all(self.database.writer()).await.unwrap();
-    }
-
-    async fn count(&self, statement: &'static str) -> usize {
-        let found: i64 = sqlx::query_scalar(statement).fetch_one(self.database.readers()).await.unwrap();
-        usize::try_from(found).unwrap()
-    }
 }
 
 #[tokio::test]
 async fn on_a_full_disk_a_creation_is_507_nothing_is_half_made_and_room_makes_it_work_again() {
     let console = console().await;
-    let pages = console.count("PRAGMA page_count").await;
-    console.on_writer(&format!("PRAGMA max_page_count = {}", pages + 1)).await;
+    let pages = console.database.count("PRAGMA page_count").await;
+    console.database.execute_on_writer(&format!("PRAGMA max_page_count = {}", pages + 1)).await;
     let mut made = 0;
     let refused = loop {
         match console.create_key().await {
@@ -74,19 +64,19 @@ async fn on_a_full_disk_a_creation_is_507_nothing_is_half_made_and_room_makes_it
     };
     assert_eq!(refused, StatusCode::INSUFFICIENT_STORAGE);
     assert_eq!(console.create_key().await, StatusCode::INSUFFICIENT_STORAGE);
-    assert_eq!((console.keys.len(), console.count("SELECT COUNT(*) FROM keys").await), (made, made));
-    console.on_writer("PRAGMA max_page_count = 1000000").await;
+    assert_eq!((console.keys.len(), console.database.count("SELECT COUNT(*) FROM keys").await), (made, made));
+    console.database.execute_on_writer("PRAGMA max_page_count = 1000000").await;
     assert_eq!(console.create_key().await, StatusCode::CREATED);
     let created = "SELECT COUNT(*) FROM changes WHERE kind = 'key.created'";
-    assert_eq!((console.keys.len(), console.count(created).await), (made + 1, made + 1));
+    assert_eq!((console.keys.len(), console.database.count(created).await), (made + 1, made + 1));
     // The token's and the organization's rows come before the keys'.
-    assert_eq!(console.count("SELECT MAX(seq) FROM changes").await, made + 3);
+    assert_eq!(console.database.count("SELECT MAX(seq) FROM changes").await, made + 3);
 }
 
 #[tokio::test]
 async fn while_somebody_else_holds_the_write_lock_a_creation_is_503_and_nothing_is_made() {
     let console = console().await;
-    console.on_writer("PRAGMA busy_timeout = 0").await;
+    console.database.execute_on_writer("PRAGMA busy_timeout = 0").await;
     let lock = console.database.counters().begin_with("BEGIN IMMEDIATE").await.unwrap();
     assert_eq!(console.create_key().await, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(console.keys.len(), 0);
