@@ -3,6 +3,7 @@
 //! Promises that a request which was refused as ambiguous is the last one on its connection, that a response cut short
 //! never looks whole, and that an idle connection holds no buffer.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -147,7 +148,7 @@ async fn one(
         Err(denial) => return refuse_unread(worker, watch, stream, record, denial).await,
     };
     record.method = head.method;
-    record.path = head.target.path.as_bytes();
+    record.path = Cow::Borrowed(head.target.path.as_bytes());
     let mut body = body(&head, buffer.unread().get(length..).unwrap_or_default());
     let whole = body.framing == Framing::Empty;
     let inline = body.inline.len();

@@ -3,6 +3,7 @@
 //! Each phase takes what it uses and returns a value or a denial; nothing is looked up twice. Promises that nothing
 //! is forwarded before every phase before it said yes.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 
 use tokio::net::TcpStream;
@@ -70,14 +71,18 @@ pub(crate) async fn handle<'b>(
     record.client = client_address(snapshot, arrival.peer.ip(), &head.fields);
 
     let path = canonical(head.target.path)?;
-    let found = snapshot.routes.find(host_name(head.host), &path.text, head.method);
+    record.path = match &path.text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+        Cow::Owned(text) => Cow::Owned(text.clone().into_bytes()),
+    };
+    let host = in_lower_case(host_name(head.host));
+    let found = snapshot.routes.find(&host, &path.text, head.method);
     let (route, parameters) = enter(arrival, found, path.has_encoded_slash, record)?;
     let entry = record.entry.clone();
     let agent = match &entry {
         Some(entry) => {
             let fields = head.fields.as_slice();
-            let naming =
-                Naming { parameters: &parameters, query: head.target.query, fields, host: head.host };
+            let naming = Naming { parameters: &parameters, query: head.target.query, fields, host: &host };
             authorize(entry, route, &naming, head.method)?
         }
         None => None,
@@ -111,6 +116,15 @@ pub(crate) async fn handle<'b>(
         ForwardFailure::Refused(denial) => denial.into(),
         ForwardFailure::Aborted(end) => Unserved::Aborted(end),
     })
+}
+
+/// A host has no case (RFC 9110 section 4.2.3), but an agent that is named by one has.
+fn in_lower_case(host: &str) -> Cow<'_, str> {
+    if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(host.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(host)
+    }
 }
 
 /// The route, once whoever asks may know of it: without a good key there is only the 401, whatever was found.

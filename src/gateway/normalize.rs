@@ -82,8 +82,9 @@ fn decode(segment: &str) -> Result<Decoded, Denial> {
             b => push_encoded(b, &mut text),
         }
     }
-    // Backends that cut parameters, or decode slashes, would see these as dot segments. So would they `%2e%2e`.
-    let pieces = text.split("%2F").flat_map(|piece| piece.split("%5C"));
+    // Backends that cut parameters, or decode slashes, would see these as dot segments. So would they `%2e%2e`, and
+    // so would those that decode before they cut see `..%3b`.
+    let pieces = text.split("%2F").flat_map(|piece| piece.split("%5C")).flat_map(|piece| piece.split("%3B"));
     let is_dots = |piece: &str| matches!(piece.split(';').next(), Some("." | ".."));
     if pieces.into_iter().any(is_dots) {
         return Err(Denial::BadRequest);
@@ -142,6 +143,7 @@ mod tests {
             "/..;x/a",
             "/.;/a",
             "/a/%2e%2e;a",
+            "/..%3bx/a",
             "/%00",
             "/a%",
             "/a%2",

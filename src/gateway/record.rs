@@ -3,6 +3,7 @@
 //! The guard that lives as long as the response's body: promises that every request is settled exactly once, with
 //! metrics, access log and the key's counters told the same, whether it ends, breaks, or is dropped where it stands.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -20,7 +21,8 @@ pub(crate) struct Record<'b> {
     pub(crate) request_id: RequestId,
     pub(crate) client: IpAddr,
     pub(crate) method: &'b str,
-    pub(crate) path: &'b [u8],
+    /// Canonical, or as it came where it was refused before.
+    pub(crate) path: Cow<'b, [u8]>,
     pub(crate) route: Option<RouteLabel<'b>>,
     /// The key, once it was authenticated.
     pub(crate) entry: Option<Arc<KeyEntry>>,
@@ -51,7 +53,7 @@ impl<'b> Record<'b> {
             request_id: worker.next_request_id(),
             client,
             method: "",
-            path: b"",
+            path: Cow::Borrowed(b""),
             route: None,
             entry: None,
             agent: None,
@@ -101,7 +103,7 @@ impl Drop for Record<'_> {
             route: self.route,
             upstream: self.upstream,
             method: self.method,
-            path: self.path,
+            path: &self.path,
             status: self.status,
             bytes_in: self.bytes_in,
             bytes_out: self.bytes_out,

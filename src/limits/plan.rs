@@ -61,8 +61,9 @@ impl Plan {
         if tuned && !(rule.is_slow() && block > 0 && cell.wants_more(rule, now.mono_ns)) {
             return;
         }
-        // Fast rates are recorded on leaving only. An eighth of the burst is the most a crash may cost.
-        let want = if rule.is_slow() { block.min((rule.burst / 8).max(1)) } else { 0 };
+        // Fast rates are recorded on leaving only. An eighth of the burst is the most a crash may cost, and two at
+        // least: a grant of one counts from now, and the request that waits for it comes a moment later.
+        let want = if rule.is_slow() { block.min((rule.burst / 8).max(2)) } else { 0 };
         let ceiling = if tuned { cell.ceiling_ns() } else { 0 };
         asks.rates.push(RateAsk {
             key: self.account.key(),

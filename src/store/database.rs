@@ -8,9 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::SqlitePool;
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection, SqliteConnection, SqlitePool};
 
 use super::opening::{self, Applied, OpenError, Patience, ServeLock};
 use crate::config::DatabaseUrl;
@@ -151,4 +151,14 @@ fn pool(connections_max: u32) -> SqlitePoolOptions {
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
+        .after_release(|connection, _| Box::pin(is_at_rest(connection)))
+}
+
+/// Whether a connection that comes back is outside any transaction; one that is not must never be used again. SQLite
+/// rolls back by itself where a disk refuses a commit, and sqlx, told so by the failure of its own rollback, goes on
+/// counting the transaction as open: the next change would be a savepoint in it, acknowledged and never on disk.
+async fn is_at_rest(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    // The rollback of a dropped transaction is queued to the connection's thread: what comes after it, saw it.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
 }

@@ -72,10 +72,8 @@ fn a_path_that_backends_read_in_different_ways_is_refused() {
         "/raw/%2e./b",
         "/raw/.%2e/b",
         "/raw/a#b",
-        "/raw/%0d%0ax: y",
         "/raw/caf\u{e9}",
         "/raw/a\u{7f}b",
-        "/slashes/a%5Cb",
         "/slashes/..%2Fb",
         "/slashes/a%2F..%2Fb",
     ] {
