@@ -16,8 +16,10 @@ use jiff::tz::TimeZone;
 use keystile::domain::clock::{Clock, UnixMillis};
 use keystile::domain::id::{KeyId, OrganizationId};
 use keystile::domain::limit::{Limits, Period, Quota, Rate, Window};
+use keystile::domain::route::{HostPattern, PathPattern, Route, RouteAccess, Template};
 use keystile::domain::scope::{Access, Scope};
 use keystile::domain::secret::{Secret, SecretFormat, SecretHash, SystemRandomness};
+use keystile::gateway::{Found, Routes};
 use keystile::keytable::{KeyFacts, KeyTable, OrganizationFacts};
 use keystile::limits::{
     Account, Admission, Asks, Boot, EffectiveLimits, Grants, Ledger, LedgerError, Limiter, Outcome, Returns,
@@ -116,6 +118,34 @@ fn authenticate(criterion: &mut Criterion) {
     group.finish();
 }
 
+fn routes(criterion: &mut Criterion) {
+    let route = |path: &str| {
+        let path = PathPattern::parse(path).unwrap();
+        Route {
+            label: path.as_str().to_owned(),
+            host: HostPattern::Any,
+            path,
+            methods: Vec::new(),
+            access: RouteAccess::Key,
+            agent: None,
+            upstream: Template::parse("echo", &[]).unwrap(),
+            rewrite: None,
+            encoded_slash: false,
+            query_credentials: Vec::new(),
+            body_bytes_max: 1,
+        }
+    };
+    let mut written: Vec<Route> = (0..100).map(|n| route(&format!("/v{n}/runs/{{run}}"))).collect();
+    written.push(route("/agents/{agent}/{*rest}"));
+    let routes = Routes::compile(&written);
+    criterion.bench_function("match a route, 101 routes", |bencher| {
+        bencher.iter(|| {
+            let found = routes.find("api.example.com", black_box("/agents/echo/v1/messages"), "POST");
+            assert!(matches!(found, Found::Route(_, 100, _)));
+        });
+    });
+}
+
 fn limits(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("limits");
     group.throughput(Throughput::Elements(1));
@@ -164,5 +194,5 @@ fn limits(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(micro, authenticate, limits);
+criterion_group!(micro, authenticate, routes, limits);
 criterion_main!(micro);

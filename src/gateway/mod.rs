@@ -27,4 +27,5 @@ mod worker;
 
 pub use authenticate::Guard;
 pub use listen::{BindFailed, Gateway, Listening, Planes};
+pub use routes::{CompiledRoute, Found, Routes};
 pub use snapshot::Settings;

@@ -9,7 +9,7 @@ use crate::domain::route::{AgentSource, HostPattern, Route, RouteAccess, Segment
 
 /// All routes, compiled for matching.
 #[derive(Debug, Default)]
-pub(crate) struct Routes {
+pub struct Routes {
     routes: Vec<CompiledRoute>,
     exact: HashMap<String, Node>,
     /// Longest first.
@@ -19,7 +19,7 @@ pub(crate) struct Routes {
 
 /// A route with its parameters turned into places.
 #[derive(Debug)]
-pub(crate) struct CompiledRoute {
+pub struct CompiledRoute {
     pub(crate) route: Route,
     pub(crate) upstream: Parts,
     pub(crate) rewrite: Option<Parts>,
@@ -50,7 +50,7 @@ struct Node {
 
 /// What matching found.
 #[derive(Debug)]
-pub(crate) enum Found<'r, 'p> {
+pub enum Found<'r, 'p> {
     /// A route, its place, and the values of its parameters in order.
     Route(&'r CompiledRoute, usize, Vec<&'p str>),
     /// Routes for the path but not for the method: what they allow, as `Allow` says it.
@@ -60,7 +60,8 @@ pub(crate) enum Found<'r, 'p> {
 }
 
 impl Routes {
-    pub(crate) fn compile(routes: &[Route]) -> Routes {
+    /// Compiles routes; a route's place among them is how it is called from then on.
+    pub fn compile(routes: &[Route]) -> Routes {
         let mut compiled = Routes::default();
         for (place, route) in routes.iter().enumerate() {
             let node = match &route.host {
@@ -90,7 +91,7 @@ impl Routes {
     }
 
     /// Finds the route for a host (without port), a canonical path and a method.
-    pub(crate) fn find<'p>(&self, host: &str, path: &'p str, method: &str) -> Found<'_, 'p> {
+    pub fn find<'p>(&self, host: &str, path: &'p str, method: &str) -> Found<'_, 'p> {
         let lower = host.to_ascii_lowercase();
         let exact = self.exact.get(lower.as_str());
         let suffixes = self.suffixes.iter().filter(|(suffix, _)| lower.ends_with(suffix.as_str()));

@@ -6,6 +6,8 @@
 
 mod change;
 mod column;
+#[cfg(test)]
+mod contract;
 mod database;
 mod error;
 mod keys;

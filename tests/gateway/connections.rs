@@ -123,8 +123,14 @@ fn a_head_that_does_not_arrive_in_time_is_given_up() {
     client.send("GET /agents/echo/x HTTP/1.1\r\nhost: gate");
     assert_eq!(client.response().status, 408);
     client.expect_close();
-    let mut silent = scene.connect();
-    silent.expect_close();
+}
+
+#[test]
+fn a_connection_that_never_says_anything_is_closed() {
+    let scene = Scene::with(Upstream::echo(), |settings| {
+        settings.gateway("head_timeout: 200ms").gateway("idle_timeout: 200ms");
+    });
+    scene.connect().expect_close();
 }
 
 #[test]

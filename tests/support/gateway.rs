@@ -69,8 +69,10 @@ impl Gateway {
     /// As [`Gateway::run`], where a failure is what the test is about.
     pub(crate) fn try_run(&mut self) -> Result<(), FailedStart> {
         assert!(self.running.is_none(), "it runs already");
+        // The shell only sees to it that a bound on the size of files (see the tests of full disks) is an error to the
+        // process, as a full disk is, and not a signal that ends it.
         let mut child = self
-            .command(&["serve"])
+            .program("sh", &["-c", "trap '' XFSZ; exec \"$@\"", "sh", BINARY, "serve"])
             .arg("--config")
             .arg(self.config())
             .stdin(Stdio::null())
@@ -236,7 +238,11 @@ impl Gateway {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(BINARY);
+        self.program(BINARY, arguments)
+    }
+
+    fn program(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command
             .args(arguments)
             .current_dir(self.folder())

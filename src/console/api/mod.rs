@@ -6,6 +6,8 @@
 mod agents;
 mod answer;
 mod extract;
+#[cfg(test)]
+mod failing;
 mod keys;
 mod organizations;
 mod problem;

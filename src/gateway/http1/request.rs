@@ -85,9 +85,7 @@ pub(crate) fn parse<'b>(
         is_http_11,
         framing,
         keep_alive: if is_http_11 { !facts.close } else { facts.keep_alive && !facts.close },
-        upgrade: facts
-            .upgrade
-            .filter(|_| is_http_11 && facts.connection_upgrade && framing == Framing::Empty),
+        upgrade: facts.wished_protocol(is_http_11, framing),
         expects_continue: facts.expects_continue && is_http_11,
         fields,
     };
@@ -162,6 +160,17 @@ impl<'b> Facts<'b> {
             self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
             self.connection_upgrade |= option.eq_ignore_ascii_case(b"upgrade");
         }
+    }
+
+    /// What the client wants to change to. Never HTTP/2: a tunnel to an upstream that speaks it would carry requests
+    /// that no phase has seen (RFC 9113 has dropped `h2c` for the same reason).
+    fn wished_protocol(&self, is_http_11: bool, framing: Framing) -> Option<&'b [u8]> {
+        let may = is_http_11 && self.connection_upgrade && framing == Framing::Empty;
+        let is_http = |protocol: &[u8]| {
+            protocol.eq_ignore_ascii_case(b"h2c")
+                || protocol.get(..4).is_some_and(|p| p.eq_ignore_ascii_case(b"http"))
+        };
+        self.upgrade.filter(|wish| may && !list(wish).any(is_http))
     }
 
     /// One Host, the same as an absolute-form target's authority.
@@ -275,6 +284,19 @@ mod tests {
             (many.as_str(), HeadTooLarge),
         ] {
             assert_eq!(refused(text), Some(denial), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_change_to_another_http_is_never_passed_on() {
+        let wish = |protocol: &str| {
+            let text =
+                format!("GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: {protocol}\r\n\r\n");
+            parse(text.as_bytes(), BOUNDS).unwrap().unwrap().0.upgrade.map(<[u8]>::to_vec)
+        };
+        assert_eq!(wish("websocket").as_deref(), Some(b"websocket".as_slice()));
+        for http in ["h2c", "websocket, h2c", "HTTP/2.0"] {
+            assert_eq!(wish(http), None, "{http}");
         }
     }
 

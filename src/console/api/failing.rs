@@ -1,0 +1,96 @@
+//! A database that fails in the middle of changes: nothing is half made, and it works again when the cause is gone.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::{Request, StatusCode};
+use tower::ServiceExt;
+
+use crate::config::DatabaseUrl;
+use crate::console::operations::{Caller, NewOrganization, Operations, create_token};
+use crate::domain::clock::Clock;
+use crate::domain::limit::Limits;
+use crate::domain::secret::SecretFormat;
+use crate::keytable::KeyTable;
+use crate::limits::Limiter;
+use crate::store::Database;
+
+struct Console {
+    database: Database,
+    keys: Arc<KeyTable>,
+    router: axum::Router,
+    token: String,
+    _folder: tempfile::TempDir,
+}
+
+async fn console() -> Console {
+    let folder = tempfile::tempdir().unwrap();
+    let url = DatabaseUrl::Sqlite(folder.path().join("keystile.db"));
+    let database = Database::open(&url, Clock::system()).await.unwrap();
+    let keys = Arc::new(KeyTable::new(Limits::default()));
+    let caller = Caller::operator("test");
+    let token = create_token(&database, &caller, None).await.unwrap().expose().to_owned();
+    let (limiter, _) = Limiter::new();
+    let (format, clock) = (SecretFormat::keys(), Clock::system());
+    let operations = Operations::new(database.clone(), Arc::clone(&keys), limiter, clock, format, 1_000);
+    let (slug, name) = ("acme".parse().unwrap(), "Acme".parse().unwrap());
+    let acme = NewOrganization { slug, name, time_zone: None, limits: None };
+    operations.create_organization(&caller, acme).await.unwrap();
+    Console { database, keys, router: super::router(operations), token, _folder: folder }
+}
+
+impl Console {
+    async fn create_key(&self) -> StatusCode {
+        let body = r#"{"name":"k","scope":{"type":"organization"}}"#;
+        let request = Request::post("/api/v1/organizations/acme/keys")
+            .header("authorization", format!("Bearer {}", self.token))
+            .header("content-type", "application/json");
+        self.router.clone().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap().status()
+    }
+
+    async fn on_writer(&self, statement: &str) {
+        let statement = sqlx::AssertSqlSafe(statement.to_owned());
+        sqlx::query(statement).fetch_all(self.database.writer()).await.unwrap();
+    }
+
+    async fn count(&self, statement: &'static str) -> usize {
+        let found: i64 = sqlx::query_scalar(statement).fetch_one(self.database.readers()).await.unwrap();
+        usize::try_from(found).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn on_a_full_disk_a_creation_is_507_nothing_is_half_made_and_room_makes_it_work_again() {
+    let console = console().await;
+    let pages = console.count("PRAGMA page_count").await;
+    console.on_writer(&format!("PRAGMA max_page_count = {}", pages + 1)).await;
+    let mut made = 0;
+    let refused = loop {
+        match console.create_key().await {
+            StatusCode::CREATED => made += 1,
+            other => break other,
+        }
+        assert!(made < 1_000, "the disk never filled");
+    };
+    assert_eq!(refused, StatusCode::INSUFFICIENT_STORAGE);
+    assert_eq!(console.create_key().await, StatusCode::INSUFFICIENT_STORAGE);
+    assert_eq!((console.keys.len(), console.count("SELECT COUNT(*) FROM keys").await), (made, made));
+    console.on_writer("PRAGMA max_page_count = 1000000").await;
+    assert_eq!(console.create_key().await, StatusCode::CREATED);
+    let created = "SELECT COUNT(*) FROM changes WHERE kind = 'key.created'";
+    assert_eq!((console.keys.len(), console.count(created).await), (made + 1, made + 1));
+    // The token's and the organization's rows come before the keys'.
+    assert_eq!(console.count("SELECT MAX(seq) FROM changes").await, made + 3);
+}
+
+#[tokio::test]
+async fn while_somebody_else_holds_the_write_lock_a_creation_is_503_and_nothing_is_made() {
+    let console = console().await;
+    console.on_writer("PRAGMA busy_timeout = 0").await;
+    let lock = console.database.counters().begin_with("BEGIN IMMEDIATE").await.unwrap();
+    assert_eq!(console.create_key().await, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(console.keys.len(), 0);
+    lock.rollback().await.unwrap();
+    assert_eq!(console.create_key().await, StatusCode::CREATED);
+    assert_eq!(console.keys.len(), 1);
+}
