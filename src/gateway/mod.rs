@@ -1,6 +1,6 @@
 //! DATA PLANE: a program sends a key, the gateway checks it, counts it, forwards the request and streams the answer.
 //!
-//! A request's way is [`handle`]: normalize → route → credential → authenticate → authorize → limit → forward →
+//! A request's way is `handle`: normalize → route → credential → authenticate → authorize → limit → forward →
 //! respond, one file a phase. `http1` speaks the protocol, `connection` lives as long as a client's socket, `worker`
 //! as long as its thread. Never touches SQL, Redis or configuration types; never keeps a secret.
 
