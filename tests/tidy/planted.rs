@@ -106,6 +106,8 @@ fn notes_ignored_tests_and_sleeps_are_found() {
     assert_eq!(lines(sleeping_tests, "tests/gateway/main.rs", sleep), [2]);
     assert_eq!(lines(sleeping_tests, "src/limits/tests.rs", sleep), [2]);
     assert_eq!(lines(sleeping_tests, "src/limits/keeper.rs", sleep), [0; 0]);
+    let subject = "fn f() {\n    // Not synchronisation: a wait is the subject.\n    sleep(TICK);\n}\n";
+    assert_eq!(lines(sleeping_tests, "tests/gateway/main.rs", subject), [0; 0]);
     let inline = format!("{sleep}mod tests {{\n{sleep}}}");
     assert_eq!(lines(sleeping_tests, "src/limits/keeper.rs", &inline), [6]);
 }

@@ -63,6 +63,8 @@ async fn on_a_full_disk_a_creation_is_507_nothing_is_half_made_and_room_makes_it
         assert!(made < 1_000, "the disk never filled");
     };
     assert_eq!(refused, StatusCode::INSUFFICIENT_STORAGE);
+    // The connection that met the full disk is gone, and with it the bound: the disk is as full for the next one.
+    console.database.execute_on_writer(&format!("PRAGMA max_page_count = {}", pages + 1)).await;
     assert_eq!(console.create_key().await, StatusCode::INSUFFICIENT_STORAGE);
     assert_eq!((console.keys.len(), console.database.count("SELECT COUNT(*) FROM keys").await), (made, made));
     console.database.execute_on_writer("PRAGMA max_page_count = 1000000").await;
