@@ -11,6 +11,7 @@ mod demo;
 #[cfg(test)]
 mod leaving;
 #[cfg(test)]
+mod reloading;
 mod secrets;
 #[cfg(test)]
 mod starting;
