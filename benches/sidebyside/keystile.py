@@ -6,6 +6,7 @@ Works only through the binary and its management API, as operators do. Never tou
 import http.client
 import json
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import peers
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _CREATE_AT_ONCE = 4
+KEYS_PER_ORGANIZATION = 100
 
 _CONFIG = """
 gateway: {{ listen: [{{ address: 127.0.0.1:0 }}], workers: 1 }}
@@ -43,7 +45,7 @@ routes:
 class Keystile(peers.Peer):
     """A running `keystile serve` with one organization, one agent and as many keys as asked for."""
 
-    def __init__(self, binary, name, work_dir, backend, guard="off", access_log=False, keys_max=10):
+    def __init__(self, binary, name, work_dir, backend, guard="off", access_log=False):
         self.folder = f"{work_dir}/{name.replace(' ', '-').replace(',', '')}"
         os.makedirs(self.folder)
         self.binary = binary
@@ -57,7 +59,7 @@ class Keystile(peers.Peer):
                     access_log=log_file,
                     backend=backend.port,
                     never=peers.NEVER_REACHED,
-                    keys_max=keys_max,
+                    keys_max=KEYS_PER_ORGANIZATION,
                 )
             )
         super().__init__(name, 0, None, "/agents/backend")
@@ -83,6 +85,8 @@ class Keystile(peers.Peer):
                 self.port = int(text.rpartition(":")[2])
             elif "console listening on" in text:
                 self.console_port = int(text.rpartition(":")[2])
+            elif "ops listening on" in text:
+                self.ops_port = int(text.rpartition(":")[2])
             elif text.split()[-1:] == ["ready"]:
                 break
         else:
@@ -103,6 +107,15 @@ class Keystile(peers.Peer):
             sys.exit(f"keystile operator token failed: {done.stderr}")
         return done.stdout.strip()
 
+    def denials(self):
+        """How many requests it refused, by reason."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.ops_port, timeout=30)
+        connection.request("GET", "/metrics")
+        page = connection.getresponse().read().decode()
+        connection.close()
+        counted = re.findall(r'^keystile_denials_total\{reason="(\w+)"\} (\d+)', page, re.M)
+        return {reason: int(count) for reason, count in counted if count != "0"}
+
     def post(self, path, body):
         connection = getattr(self._local, "connection", None)
         if connection is None:
@@ -116,13 +129,22 @@ class Keystile(peers.Peer):
             sys.exit(f"POST {path} was answered {response.status}: {answer.decode(errors='replace')}")
         return json.loads(answer)
 
-    def create_key(self, name="bench"):
+    def create_key(self, name="bench", organization="bench"):
         body = {"name": name, "scope": {"type": "organization"}}
-        return self.post("/organizations/bench/keys", body)["secret"]
+        return self.post(f"/organizations/{organization}/keys", body)["secret"]
 
     def create_keys(self, count):
-        with ThreadPoolExecutor(_CREATE_AT_ONCE) as pool:
-            return list(pool.map(self.create_key, (f"key {number}" for number in range(count))))
+        """Keys of several organizations, because an organization is not made for very many."""
+        of_key = [f"bench-{number // KEYS_PER_ORGANIZATION}" for number in range(count)]
+        for organization in sorted(set(of_key)):
+            self.post("/organizations", {"slug": organization, "name": organization})
+            self.post(f"/organizations/{organization}/agents", {"slug": "backend", "name": "Backend"})
+        pool = ThreadPoolExecutor(_CREATE_AT_ONCE)
+        try:
+            return list(pool.map(lambda organization: self.create_key("bench", organization), of_key))
+        finally:
+            # After Ctrl-C nothing more is created; otherwise nothing is left to cancel.
+            pool.shutdown(cancel_futures=True)
 
 
 def unknown_keys(count):

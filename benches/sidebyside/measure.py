@@ -133,7 +133,7 @@ _SCRIPT = """
 local requests, at = {{}}, 0
 function init()
   for key in io.lines("{keys}") do
-    requests[#requests + 1] = wrk.format("GET", "{path}", {{ ["x-api-key"] = key, ["host"] = "bench.test" }})
+    requests[#requests + 1] = wrk.format("GET", "{path}", {{ ["x-api-key"] = key, ["Host"] = "bench.test" }})
   end
 end
 function request()
