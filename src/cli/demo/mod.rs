@@ -6,8 +6,9 @@
 mod backend;
 
 use std::fmt::Write as _;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
 use serde::Serialize;
@@ -24,6 +25,8 @@ use crate::shutdown::Signals;
 
 /// Ports tried for each listener before giving up.
 const PORTS_TRIED: u16 = 200;
+/// Starts tried where others keep taking the ports that were free a moment ago.
+const STARTS_TRIED: u32 = 10;
 const ORGANIZATION: &str = "demo";
 const AGENTS: [(&str, &str); 2] = [("echo", "Echo"), ("clock", "Clock")];
 
@@ -60,12 +63,11 @@ pub(super) fn run(demo: &Demo) -> anyhow::Result<()> {
     let mut ports = Ports::default();
     let backend = backend::start(ports.listener("the example backend", 9000)?, Clock::system())
         .context("cannot start the example backend")?;
-    let path = configuration(folder.path(), backend, &mut ports)?;
+    let path = folder.path().join("keystile.yaml");
     let read = || config::load(&path);
-    let config = read().map_err(|problems| anyhow::anyhow!("{problems}"))?;
     control_runtime()?.block_on(async {
         let signals = Signals::take_over().context("cannot take over signals")?;
-        let app = App::start(config).await?;
+        let app = start(&path, backend, &mut ports).await?;
         let (key, token) = first_records(&app).await?;
         let address = app.addresses();
         let gateway = address.gateway.first().map(|address| format!("http://{address}")).unwrap_or_default();
@@ -87,11 +89,31 @@ pub(super) fn run(demo: &Demo) -> anyhow::Result<()> {
     })
 }
 
+/// Starts on free ports. Another program, such as a second demo, may take one between the look and the start.
+async fn start(path: &Path, backend: SocketAddr, ports: &mut Ports) -> anyhow::Result<App> {
+    let mut tried = 1;
+    loop {
+        let notes = ports.notes.len();
+        write_configuration(path, backend, ports)?;
+        let config = config::load(path).map_err(|problems| anyhow::anyhow!("{problems}"))?;
+        match App::start(config).await {
+            Err(error) if tried < STARTS_TRIED && is_taken(&error) => ports.notes.truncate(notes),
+            started => return started,
+        }
+        tried += 1;
+    }
+}
+
+fn is_taken(error: &anyhow::Error) -> bool {
+    let io = |cause: &(dyn std::error::Error + 'static)| cause.downcast_ref().map(io::Error::kind);
+    error.chain().any(|cause| io(cause) == Some(io::ErrorKind::AddrInUse))
+}
+
 fn print(invitation: &Invitation, json: bool) -> anyhow::Result<()> {
     use std::io::Write as _;
     let mut text = if json { serde_json::to_string(invitation)? } else { welcome(invitation) };
     text.push('\n');
-    let mut stdout = std::io::stdout();
+    let mut stdout = io::stdout();
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).context("cannot print")
 }
 
@@ -145,11 +167,11 @@ async fn first_records(app: &App) -> anyhow::Result<(String, String)> {
     Ok((secret.expose().to_owned(), token.expose().to_owned()))
 }
 
-fn configuration(folder: &Path, backend: SocketAddr, ports: &mut Ports) -> anyhow::Result<PathBuf> {
+fn write_configuration(path: &Path, backend: SocketAddr, ports: &mut Ports) -> anyhow::Result<()> {
     let [gateway, console, ops] = [("the gateway", 8080), ("the console", 8081), ("metrics", 8082)]
         .map(|(what, port)| ports.listener(what, port).and_then(|listener| Ok(listener.local_addr()?)));
     let (gateway, console, ops) = (gateway?, console?, ops?);
-    let database = folder.join("keystile.db");
+    let database = path.with_file_name("keystile.db");
     let text = format!(
         r#"
 gateway:
@@ -173,9 +195,7 @@ routes:
 "#,
         database = database.display(),
     );
-    let path = folder.join("keystile.yaml");
-    std::fs::write(&path, text).context("cannot write into the temporary folder")?;
-    Ok(path)
+    std::fs::write(path, text).context("cannot write into the temporary folder")
 }
 
 /// Finds free ports, and remembers what it had to step over.
