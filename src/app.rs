@@ -124,7 +124,8 @@ impl App {
             config.keys_per_organization,
         );
         let (leave, left) = watch::channel(false);
-        let console = tokio::spawn(ports.console.serve(console::router(operations.clone()), left.clone()));
+        let router = console::router(operations.clone(), &config.console.public_url);
+        let console = tokio::spawn(ports.console.serve(router, left.clone()));
         let ops = tokio::spawn(ports.ops.serve(telemetry::ops::router(metrics, readiness.clone()), left));
         readiness.unset(NotReady::Starting);
         Ok(App {
@@ -186,7 +187,7 @@ impl App {
             tracing::error!("the configuration was not taken over: {error}; send SIGHUP again");
             return;
         }
-        self.gateway.apply(&settings(&next));
+        self.gateway.apply(&settings(&next)).await;
         self.config = next;
         let generation = self.readiness.generation() + 1;
         self.readiness.set_generation(generation);

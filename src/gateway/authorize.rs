@@ -3,8 +3,8 @@
 //! Promises that another agent, another organization's agent and no such agent are refused alike. Never looks
 //! outside the principal's own organization.
 
-use super::credential::parameters;
-use super::http1::field::Field;
+use super::credential::{decoded, parameters};
+use super::http1::field::{Field, like};
 use super::http1::target::host_name;
 use super::routes::CompiledRoute;
 use crate::domain::denial::Denial;
@@ -58,11 +58,13 @@ fn agent_slug<'b>(
         AgentSource::Literal(slug) => Some(slug.as_str()),
         AgentSource::PathParameter(_) => route.agent_parameter(naming.parameters),
         AgentSource::Query(name) => {
-            let values = parameters(naming.query?).filter(|(known, _)| known == name).map(|(_, value)| value);
-            only(values)
+            // Decoded, because a backend decodes: `agent%5Fid` beside `agent_id` names a second agent.
+            let named = parameters(naming.query?).filter(|(known, _)| decoded(known) == *name);
+            only(named.map(|(_, value)| value))
         }
         AgentSource::Header(name) => {
-            let values = naming.fields.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
+            // An underscore for a hyphen names the same variable to many backends: it counts as a second one.
+            let values = naming.fields.iter().filter(|field| like(field.name, name));
             only(values.map(|field| field.value)).and_then(|value| std::str::from_utf8(value).ok())
         }
         AgentSource::Host => host_name(naming.host).split('.').next(),

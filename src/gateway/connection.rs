@@ -69,10 +69,11 @@ async fn serve(worker: &Worker, watch: &Watch, stream: &mut TcpStream, peer: Soc
     let peer_text = peer.ip().to_canonical().to_string();
     let mut slot: Option<Buffer> = None;
     loop {
-        let snapshot = worker.snapshot();
-        if !await_head(watch, &snapshot, stream, &mut slot).await {
+        if !await_head(watch, &worker.snapshot(), stream, &mut slot).await {
             return Next::Drop;
         }
+        // Only now: the configuration may have changed while the connection was silent.
+        let snapshot = worker.snapshot();
         let Some(buffer) = slot.as_mut() else { return Next::Drop };
         // Boxed, so that an idle connection does not carry the size of a busy one.
         let next = Box::pin(one(worker, watch, &snapshot, stream, buffer, peer, &peer_text)).await;

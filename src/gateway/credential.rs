@@ -3,6 +3,8 @@
 //! Promises that two readings of a request never find two different keys: duplicates, lists and contradictions are
 //! refused. Never decides whether a key is good.
 
+use std::borrow::Cow;
+
 use super::http1::field::{Field, Meaning};
 use crate::domain::denial::Denial;
 use crate::domain::secret::SecretFormat;
@@ -50,10 +52,13 @@ pub(crate) fn find<'b>(
     if let Some(query) = query {
         let mut carried = 0;
         for (name, value) in parameters(query) {
-            if allowed.iter().any(|allowed| allowed == name) {
+            let plain = decoded(name);
+            if allowed.iter().any(|allowed| *allowed == plain) {
                 carried += 1;
                 agree(&mut found, value.as_bytes())?;
-            } else if contains_key(value.as_bytes(), format) || contains_key(name.as_bytes(), format) {
+            } else if contains_key(decoded(value).as_bytes(), format)
+                || contains_key(plain.as_bytes(), format)
+            {
                 return Err(Denial::MalformedKey);
             }
         }
@@ -99,6 +104,31 @@ pub(crate) fn contains_key(bytes: &[u8], format: &SecretFormat) -> bool {
         .any(|at| bytes.get(at..at + length).is_some_and(|candidate| format.is_well_formed(candidate)))
 }
 
+/// `text` with its percent-encodings of ASCII decoded: as a backend reads it, as far as names and keys go.
+pub(crate) fn decoded(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return Cow::Borrowed(text);
+    }
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('%') {
+        plain.push_str(before);
+        let byte = after.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok()).filter(u8::is_ascii);
+        match byte {
+            Some(byte) => {
+                plain.push(char::from(byte));
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => {
+                plain.push('%');
+                rest = after;
+            }
+        }
+    }
+    plain.push_str(rest);
+    Cow::Owned(plain)
+}
+
 /// Name and value of each query parameter, undecoded.
 pub(crate) fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
     query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")))
@@ -109,8 +139,8 @@ pub(crate) fn without_credentials(query: &str, allowed: &[String]) -> String {
     let kept: Vec<&str> = query
         .split('&')
         .filter(|pair| {
-            let name = pair.split_once('=').map_or(*pair, |(name, _)| name);
-            !allowed.iter().any(|allowed| allowed == name)
+            let name = decoded(pair.split_once('=').map_or(*pair, |(name, _)| name));
+            !allowed.iter().any(|allowed| *allowed == name)
         })
         .collect();
     kept.join("&")
@@ -166,6 +196,10 @@ mod tests {
         let query = format!("a=1&api_key={key}&b=2");
         assert_eq!(find_in(&[], Some(&query), &[]), Err(Denial::MalformedKey));
         assert_eq!(find_in(&[], Some(&query), &["api_key"]).unwrap(), key.as_bytes());
+        let encoded = format!("a=1&b=ks%5f{}", &key["ks_".len()..]);
+        assert_eq!(find_in(&[], Some(&encoded), &[]), Err(Denial::MalformedKey));
+        let twice_named = format!("api_key={key}&api%5Fkey={key}");
+        assert_eq!(find_in(&[], Some(&twice_named), &["api_key"]), Err(Denial::MalformedKey));
         let twice = format!("api_key={key}&api_key={key}");
         assert_eq!(find_in(&[], Some(&twice), &["api_key"]), Err(Denial::MalformedKey));
         assert_eq!(without_credentials(&query, &["api_key".to_owned()]), "a=1&b=2");

@@ -138,15 +138,16 @@ fn enter<'b, 'p>(
     if let Found::Route(route, place, _) = &found {
         let index = arrival.snapshot.route_metrics(*place);
         record.route = Some(RouteLabel { index, label: &route.route.label });
-        if has_encoded_slash && !route.route.encoded_slash {
-            return Err(Denial::BadRequest.into());
-        }
         is_public = !route.needs_key();
     }
     if !is_public {
         identify(arrival, &found, record)?;
     }
     match found {
+        // After the key: which routes there are is nobody's business without one.
+        Found::Route(route, ..) if has_encoded_slash && !route.route.encoded_slash => {
+            Err(Denial::BadRequest.into())
+        }
         Found::Route(route, _, parameters) => Ok((route, parameters)),
         Found::OtherMethods(allow) => Err(not_allowed(allow)),
         Found::Nothing => Err(Denial::NoRoute.into()),

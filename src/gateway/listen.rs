@@ -9,13 +9,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::{oneshot, watch};
 
 use super::authenticate::Guard;
 use super::snapshot::{Settings, Snapshot};
-use super::worker::{self, Phase, Shared, Worker};
+use super::worker::{self, Offer, Phase, Shared, Worker};
 use crate::domain::clock::Clock;
 use crate::keytable::KeyTable;
 use crate::limits::Limiter;
@@ -23,6 +24,9 @@ use crate::telemetry::{AccessLog, Metrics};
 
 /// Connections that the kernel completes while a worker is busy.
 const BACKLOG: i32 = 1024;
+
+/// Longest wait for all workers to take other settings over.
+const TAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the data plane shares with the rest of the process.
 #[derive(Clone)]
@@ -107,7 +111,7 @@ fn open(address: SocketAddr, shared: bool) -> io::Result<StdListener> {
 #[derive(Debug)]
 pub struct Gateway {
     phase: watch::Sender<Phase>,
-    settings: watch::Sender<Arc<Settings>>,
+    offers: watch::Sender<Arc<Offer>>,
     metrics: Arc<Metrics>,
     workers: Vec<JoinHandle<()>>,
     ended: Vec<oneshot::Receiver<()>>,
@@ -120,9 +124,9 @@ impl Gateway {
     /// Where the system gives no thread, runtime or randomness.
     pub fn start(listening: Listening, settings: &Settings, planes: &Planes) -> io::Result<Gateway> {
         let (phase, _) = watch::channel(Phase::Serving);
-        let (settings, _) = watch::channel(Arc::new(settings.clone()));
+        let (offers, _) = watch::channel(Offer::new(settings.clone()));
         let metrics = Arc::clone(&planes.metrics);
-        let mut gateway = Gateway { phase, settings, metrics, workers: Vec::new(), ended: Vec::new() };
+        let mut gateway = Gateway { phase, offers, metrics, workers: Vec::new(), ended: Vec::new() };
         let shared = Shared {
             clock: planes.clock.clone(),
             keys: Arc::clone(&planes.keys),
@@ -145,7 +149,7 @@ impl Gateway {
         access_log: &AccessLog,
     ) -> io::Result<()> {
         let cuts = shared.keys.subscribe();
-        let settings = self.settings.subscribe();
+        let offers = self.offers.subscribe();
         let phase = self.phase.subscribe();
         let totals = Arc::clone(&self.metrics);
         let metrics = totals.worker();
@@ -160,10 +164,10 @@ impl Gateway {
                     let listeners: io::Result<Vec<_>> =
                         sockets.into_iter().map(tokio::net::TcpListener::from_std).collect();
                     // Each worker compiles its own, so that requests share no counter of references.
-                    let snapshot = Snapshot::compile(&settings.borrow(), &totals);
+                    let snapshot = Snapshot::compile(&offers.borrow().settings, &totals);
                     let worker = Rc::new(Worker::new(shared, snapshot, metrics, access_log, seed));
                     match listeners {
-                        Ok(listeners) => worker::run(worker, listeners, cuts, settings, totals, phase).await,
+                        Ok(listeners) => worker::run(worker, listeners, cuts, offers, totals, phase).await,
                         Err(error) => tracing::error!(%error, "a worker cannot take over its sockets"),
                     }
                 });
@@ -179,14 +183,19 @@ impl Gateway {
         Ok(())
     }
 
-    /// Serves requests that begin from now on by other settings. Connections and counters stay.
-    pub fn apply(&self, settings: &Settings) {
-        self.settings.send_replace(Arc::new(settings.clone()));
+    /// Serves by other settings. When it returns, every request that begins on any worker does; connections and
+    /// counters stay.
+    pub async fn apply(&self, settings: &Settings) {
+        let offer = Offer::new(settings.clone());
+        self.offers.send_replace(Arc::clone(&offer));
+        let all = u32::try_from(self.workers.len()).unwrap_or(u32::MAX);
+        // A worker that ended takes nothing any more, and serves nothing either.
+        let _ = tokio::time::timeout(TAKE_TIMEOUT, offer.taken.acquire_many(all)).await;
     }
 
     /// Stops accepting, lets running requests end, and after `deadline` cuts what is left. True where nothing had to
     /// be cut.
-    pub async fn leave(mut self, deadline: std::time::Duration) -> bool {
+    pub async fn leave(mut self, deadline: Duration) -> bool {
         self.phase.send_replace(Phase::Draining);
         let ended = std::mem::take(&mut self.ended);
         let all = async {

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::authenticate::Guard;
 use super::connection;
@@ -45,6 +45,19 @@ pub(crate) enum Phase {
     Draining,
     /// Time is up: what runs is cut.
     Ended,
+}
+
+/// Settings for all workers, and how many have taken them.
+#[derive(Debug)]
+pub(crate) struct Offer {
+    pub(crate) settings: Settings,
+    pub(crate) taken: Semaphore,
+}
+
+impl Offer {
+    pub(crate) fn new(settings: Settings) -> Arc<Offer> {
+        Arc::new(Offer { settings, taken: Semaphore::new(0) })
+    }
 }
 
 /// What all workers are given.
@@ -218,7 +231,7 @@ pub(crate) async fn run(
     worker: Rc<Worker>,
     listeners: Vec<TcpListener>,
     mut cuts: mpsc::Receiver<Cut>,
-    mut settings: watch::Receiver<Arc<Settings>>,
+    mut offers: watch::Receiver<Arc<Offer>>,
     totals: Arc<Metrics>,
     mut phase: watch::Receiver<Phase>,
 ) {
@@ -241,9 +254,10 @@ pub(crate) async fn run(
                 let connections = worker.cut(&cut.keys);
                 cut.done(connections);
             }
-            Ok(()) = settings.changed() => {
-                let snapshot = Snapshot::compile(&settings.borrow_and_update(), &totals);
-                *worker.snapshot.borrow_mut() = Rc::new(snapshot);
+            Ok(()) = offers.changed() => {
+                let offer = Arc::clone(&offers.borrow_and_update());
+                *worker.snapshot.borrow_mut() = Rc::new(Snapshot::compile(&offer.settings, &totals));
+                offer.taken.add_permits(1);
             }
             Ok(()) = phase.changed() => match *phase.borrow_and_update() {
                 Phase::Serving => {}

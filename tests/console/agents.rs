@@ -6,7 +6,7 @@ use crate::harness::Console;
 async fn an_agent_is_created_renamed_and_found_by_slug_or_id() {
     let console = Console::with_acme().await;
     let made = console.post("/organizations/acme/agents", r#"{"slug":"clock","name":"Clock"}"#).await.is(201);
-    assert_eq!(made.header("location"), "/api/v1/organizations/acme/agents/clock");
+    assert_eq!(made.header("location"), "https://keys.example.com/api/v1/organizations/acme/agents/clock");
     let id = made.json["id"].as_str().unwrap();
     let renamed = console
         .patch(&format!("/organizations/acme/agents/{id}"), r#"{"slug":"watch","name":"Watch"}"#)

@@ -104,7 +104,7 @@ impl Console {
             limiter,
             clock,
             token: token.expose().to_owned(),
-            router: console::router(operations),
+            router: console::router(operations, "https://keys.example.com"),
             tables,
             _keeper_runs_until_dropped: running,
         }

@@ -12,7 +12,7 @@ async fn an_organization_is_created_read_by_slug_or_id_and_listed() {
         )
         .await
         .is(201);
-    assert_eq!(made.header("location"), "/api/v1/organizations/acme");
+    assert_eq!(made.header("location"), "https://keys.example.com/api/v1/organizations/acme");
     assert_eq!(made.json["name"], "Acme GmbH");
     assert_eq!(made.json["timeZone"], "Europe/Berlin");
     assert_eq!(made.json["limits"], serde_json::json!({ "concurrency": 3 }));

@@ -159,3 +159,24 @@ fn an_agent_created_later_opens_to_keys_that_were_there_before() {
     scene.management().agent("acme", "later");
     assert_eq!(scene.exchange(&scene.get("/agents/later/x")).status, 200);
 }
+
+#[test]
+fn a_second_agent_in_another_spelling_is_refused() {
+    let mut scene = Scene::with(Upstream::echo(), |settings| {
+        settings
+            .route("path: /by-query, agent: \"{query.agent_id}\", upstream: echo")
+            .route("path: /by-header, agent: \"{header.X-Agent}\", upstream: echo");
+    });
+    scene.management().agent("acme", "other");
+    let by_query = |query: &str| scene.exchange(&scene.get(&format!("/by-query?{query}"))).status;
+    assert_eq!(by_query("agent_id=echo"), 200);
+    assert_eq!(by_query("agent_id=echo&agent_id=other"), 403);
+    assert_eq!(by_query("agent_id=echo&agent%5Fid=other"), 403);
+    let by_header = |more: &[(&str, &str)]| {
+        let request =
+            more.iter().fold(scene.get("/by-header"), |request, (name, value)| request.field(name, value));
+        scene.exchange(&request).status
+    };
+    assert_eq!(by_header(&[("x-agent", "echo")]), 200);
+    assert_eq!(by_header(&[("x-agent", "echo"), ("x_agent", "other")]), 403);
+}

@@ -12,6 +12,7 @@ mod demo;
 mod leaving;
 #[cfg(test)]
 mod reloading;
+#[cfg(test)]
 mod secrets;
 #[cfg(test)]
 mod starting;

@@ -12,10 +12,12 @@ mod keys;
 mod organizations;
 mod problem;
 
+use std::sync::Arc;
+
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::get;
 use serde::Serialize;
@@ -25,8 +27,9 @@ use super::operations::Operations;
 use extract::{BODY_BYTES_MAX, By};
 use problem::Problem;
 
-/// Everything the console serves, ready for a listener.
-pub fn router(operations: Operations) -> Router {
+/// Everything the console serves, ready for a listener. `public_url` (no slash at its end) is how clients reach it:
+/// what is created is said to be there.
+pub fn router(operations: Operations, public_url: &str) -> Router {
     let organization = "/api/v1/organizations/{org}";
     Router::new()
         .route("/api/v1/session", get(session))
@@ -49,14 +52,19 @@ pub fn router(operations: Operations) -> Router {
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || Problem::of(StatusCode::METHOD_NOT_ALLOWED))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(from_fn(frame))
+        .layer(from_fn_with_state(Arc::from(public_url), frame))
         .with_state(operations)
 }
 
 /// What every answer carries, whatever it says.
-async fn frame(request: Request, next: Next) -> Response {
+async fn frame(State(public_url): State<Arc<str>>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
+    if let Some(path) = headers.get(header::LOCATION).and_then(|path| path.to_str().ok())
+        && let Ok(location) = HeaderValue::from_str(&format!("{public_url}{path}"))
+    {
+        headers.insert(header::LOCATION, location);
+    }
     if let Ok(id) = HeaderValue::from_str(&Uuid::now_v7().to_string()) {
         headers.insert("x-request-id", id);
     }

@@ -88,7 +88,7 @@ fn by_prefix(name: &str) -> Meaning {
 }
 
 /// Equal but for case and for underscores in place of hyphens.
-fn like(name: &str, canonical: &str) -> bool {
+pub(crate) fn like(name: &str, canonical: &str) -> bool {
     name.len() == canonical.len() && starts_like(name, canonical)
 }
 

@@ -12,7 +12,7 @@ use super::target::{self, Target};
 use crate::domain::denial::Denial;
 
 /// Most field lines that can be configured as allowed.
-pub(crate) const FIELDS_MAX: usize = 256;
+const FIELDS_MAX: usize = 1_000;
 /// Longest method; the longest registered one has 17 letters.
 const METHOD_BYTES_MAX: usize = 32;
 
