@@ -25,7 +25,7 @@ pub struct Key {
     pub created_at: UnixMillis,
     /// Who created it: an e-mail address, or the name of a management token.
     pub created_by: String,
-    /// When a request last passed with it; up to a second late.
+    /// When a request last passed with it; a second late, or up to fifteen where thousands of keys are in use.
     pub last_used_at: Option<UnixMillis>,
     /// From when on it is refused; never, unless set.
     pub expires_at: Option<UnixMillis>,

@@ -19,8 +19,12 @@ use crate::domain::limit::{Quota, Window};
 const BLOCK_MIN: u64 = 16;
 /// Requests granted at once to the busiest key.
 const BLOCK_MAX: u64 = 1 << 20;
-/// A block that lasted less than this is doubled; one that lasted four times as long is halved.
+/// A block that lasted less than this is doubled; one that lasted four times as long is halved. Half a second keeps
+/// what a crash costs small where much is granted at once.
 const BLOCK_SHORT_NS: u64 = 500_000_000;
+/// Up to this size, blocks are to last longer: many keys that are each used a little must not keep the ledger busy.
+const BLOCK_SMALL: u64 = 512;
+const SMALL_BLOCK_SHORT_NS: u64 = 5_000_000_000;
 
 /// What was asked for one account, in the order of asking.
 pub(super) struct Plan {
@@ -184,11 +188,12 @@ fn block(account: &Account, next: bool, now: Moment) -> u64 {
         return last.max(BLOCK_MIN);
     }
     let lasted_ns = now.mono_ns.saturating_sub(account.granted_at_ns.swap(now.mono_ns, Ordering::Relaxed));
+    let short_ns = if last < BLOCK_SMALL { SMALL_BLOCK_SHORT_NS } else { BLOCK_SHORT_NS };
     let next = if last == 0 {
         BLOCK_MIN
-    } else if lasted_ns < BLOCK_SHORT_NS {
+    } else if lasted_ns < short_ns {
         last.saturating_mul(2)
-    } else if lasted_ns > 4 * BLOCK_SHORT_NS {
+    } else if lasted_ns > 4 * short_ns {
         last / 2
     } else {
         last

@@ -1,4 +1,5 @@
-//! Settlement: counts of requests on their way to the record, about once a second.
+//! Settlement: counts of requests on their way to the record, about once a second, less often where many keys are in
+//! use at once.
 //!
 //! Promises that every count reaches the record once: what failed to be written is kept and written later. Also
 //! notes each second that the process lives, and forgets old records.
@@ -16,8 +17,13 @@ use super::keeper::Desk;
 use super::ledger::{Ledger, LedgerError, UsageDelta};
 use crate::domain::clock::UnixMillis;
 
-/// Time between two writes.
+/// Time between two writes, where few keys are in use.
 const PACE: Duration = Duration::from_secs(1);
+/// Keys that are written at that pace; more wait longer in proportion, so that a million busy keys do not keep the
+/// store busy. Whoever asks for usage has everything written first.
+const ACCOUNTS_A_SECOND: u64 = 1_000;
+/// Longest that counts gather.
+const GATHER_MAX: Duration = Duration::from_secs(15);
 /// Accounts in one transaction: short, because renewals share the connection.
 const BATCH_MAX: usize = 256;
 /// Writes between two prunings: once a minute.
@@ -31,6 +37,17 @@ struct Pending {
     since: UnixMillis,
     /// Whether the last write failed: then an account may be here twice.
     repeated: bool,
+}
+
+impl Pending {
+    /// Whether to write now. Always where a minute has begun: counts belong to the one that they came in.
+    fn is_due(&self, now: UnixMillis) -> bool {
+        let gathered_ms = now.0.saturating_sub(self.since.0);
+        let accounts = u64::try_from(self.accounts.len()).unwrap_or(u64::MAX);
+        let wait_ms = accounts.saturating_mul(1_000) / ACCOUNTS_A_SECOND;
+        let gather_max_ms = u64::try_from(GATHER_MAX.as_millis()).unwrap_or(u64::MAX);
+        now.0 / 60_000 != self.since.0 / 60_000 || gathered_ms >= wait_ms.min(gather_max_ms)
+    }
 }
 
 /// Records until told to leave, then records the rest. Returns whether everything is on record.
@@ -79,7 +96,9 @@ pub(super) async fn run<L: Ledger>(
 async fn turn<L: Ledger>(desk: &Desk<L>, pending: &mut Pending, prune: bool) -> Result<(), LedgerError> {
     desk.begun().await?;
     desk.ledger.beat(desk.life_until()).await?;
-    write(desk, pending).await?;
+    if pending.is_due(desk.clock.now().unix) {
+        write(desk, pending).await?;
+    }
     if prune {
         desk.ledger.prune(desk.clock.now().unix).await?;
     }
@@ -112,7 +131,7 @@ async fn flush<L: Ledger>(
 /// Writes all that is pending. What is not written stays pending.
 async fn write<L: Ledger>(desk: &Desk<L>, pending: &mut Pending) -> Result<(), LedgerError> {
     desk.begun().await?;
-    // Counts belong to the minute in which they began to gather, at most a second before they are written.
+    // Counts belong to the minute in which they began to gather; it ended a turn ago at most.
     let minute = UnixMillis(pending.since.0 - pending.since.0 % 60_000);
     let now = desk.clock.now().unix;
     if std::mem::replace(&mut pending.repeated, true) {
@@ -143,4 +162,27 @@ async fn write<L: Ledger>(desk: &Desk<L>, pending: &mut Pending) -> Result<(), L
     }
     (pending.since, pending.repeated) = (now, false);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::support::START;
+    use super::*;
+    use crate::domain::id::KeyId;
+
+    #[test]
+    fn counts_of_many_keys_gather_longer_and_never_beyond_their_minute() {
+        let since = UnixMillis(START.0 - START.0 % 60_000);
+        let after = |millis: u64| UnixMillis(since.0 + millis);
+        let pending = |accounts: u64| Pending {
+            accounts: (0..accounts).map(|_| Arc::new(Account::new(KeyId::generate()))).collect(),
+            since,
+            repeated: false,
+        };
+        assert!(pending(1_000).is_due(after(1_000)));
+        assert!(!pending(5_000).is_due(after(4_000)) && pending(5_000).is_due(after(5_000)));
+        assert!(!pending(50_000).is_due(after(14_000)) && pending(50_000).is_due(after(15_000)));
+        assert!(pending(50_000).is_due(after(60_000)));
+        assert!(!pending(50_000).is_due(after(1_000)));
+    }
 }
