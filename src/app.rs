@@ -197,6 +197,8 @@ impl App {
     /// Leaves in order.
     async fn leave(self) {
         self.readiness.set(NotReady::Draining);
+        // Balancers that ask for readiness now and then need a moment to look elsewhere.
+        tokio::time::sleep(self.config.gateway.leave_delay).await;
         if !self.gateway.leave(self.config.gateway.grace).await {
             tracing::warn!("the grace time is over: requests that still ran were cut");
         }

@@ -82,7 +82,9 @@ section! {
         idle_timeout: Time<10, DAY_MS>;
         /// Most connections open at once in this process. Default 10000.
         connections_max: Whole<1, 10_000_000>;
-        /// How long running requests may go on after SIGTERM. Default 30s.
+        /// How long new requests are still served after SIGTERM, while `/readyz` already says no. Default 0s.
+        leave_delay: Time<0, HOUR_MS>;
+        /// How long running requests may go on after that. Default 30s.
         grace: Time<0, DAY_MS>;
     }
 }

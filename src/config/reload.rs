@@ -23,7 +23,6 @@ pub fn may_replace(running: &Config, next: &Config) -> Result<(), NeedsRestart> 
         ("gateway.listen", old.listen != new.listen),
         ("gateway.workers", old.workers != new.workers),
         ("gateway.connections_max", old.connections_max != new.connections_max),
-        ("gateway.grace", old.grace != new.grace),
         ("console", running.console != next.console),
         ("ops", running.ops != next.ops),
         ("database", running.database != next.database),

@@ -65,7 +65,9 @@ pub struct Gateway {
     pub idle_timeout: Duration,
     /// Most connections that this process holds open at once.
     pub connections_max: usize,
-    /// How long running requests may go on after SIGTERM.
+    /// How long new requests are still served after SIGTERM, so that balancers see readiness fail first.
+    pub leave_delay: Duration,
+    /// How long running requests may go on after that.
     pub grace: Duration,
 }
 
@@ -74,7 +76,7 @@ pub struct Gateway {
 pub struct Console {
     /// The address of API and pages.
     pub listen: SocketAddr,
-    /// Under which URL people open it: scheme, host and port, no slash at its end.
+    /// Under which URL clients reach it: scheme, host and port, no slash at its end.
     pub public_url: String,
 }
 

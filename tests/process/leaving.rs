@@ -136,3 +136,16 @@ fn no_request_fails_while_the_gateway_leaves() {
     });
     assert!(scene.gateway.wait().success());
 }
+
+#[test]
+fn while_balancers_look_elsewhere_new_requests_are_still_served() {
+    let mut scene = Scene::with(Upstream::echo(), |settings| {
+        settings.gateway("leave_delay: 1h");
+    });
+    scene.gateway.signal("TERM");
+    eventually("readiness fails", || !is_ready(&scene.gateway));
+    assert_eq!(scene.exchange(&scene.get(TARGET)).status, 200);
+    // Whoever cannot wait asks a second time.
+    scene.gateway.signal("TERM");
+    assert!(scene.gateway.wait().success());
+}

@@ -73,6 +73,7 @@ fn gateway(written: file::Gateway, listen: Vec<std::net::SocketAddr>, findings: 
         head_timeout: written.head_timeout.map_or(seconds(10), |time| time.value.0),
         idle_timeout: written.idle_timeout.map_or(seconds(75), |time| time.value.0),
         connections_max: written.connections_max.map_or(10_000, |max| clamp(max.value.0)),
+        leave_delay: written.leave_delay.map_or(seconds(0), |time| time.value.0),
         grace: written.grace.map_or(seconds(30), |time| time.value.0),
     }
 }
