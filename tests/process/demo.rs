@@ -12,12 +12,16 @@ struct Demo {
     child: Child,
     told: Value,
     rest: BufReader<std::process::ChildStdout>,
+    /// Where its temporary folder is made.
+    folder: tempfile::TempDir,
 }
 
 impl Demo {
     fn start() -> Demo {
+        let folder = tempfile::tempdir().unwrap();
         let mut child = Command::new(BINARY)
             .args(["demo", "--json"])
+            .env("TMPDIR", folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -27,7 +31,7 @@ impl Demo {
         let mut line = String::new();
         rest.read_line(&mut line).unwrap();
         let told = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not one JSON line: {line:?}"));
-        Demo { child, told, rest }
+        Demo { child, told, rest, folder }
     }
 
     fn text(&self, field: &str) -> String {
@@ -48,6 +52,7 @@ impl Demo {
         let mut more = String::new();
         self.rest.read_to_string(&mut more).unwrap();
         assert_eq!(more, "", "one JSON line and nothing else");
+        assert_eq!(std::fs::read_dir(self.folder.path()).unwrap().count(), 0, "nothing is left behind");
     }
 }
 
