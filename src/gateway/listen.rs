@@ -66,7 +66,7 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// Binds `addresses` for `workers`. Port 0 is given a free one, the same for all workers.
+    /// Binds `addresses` for `workers`, of which there is at least one. Port 0 is given a free one, the same for all.
     ///
     /// # Errors
     /// Where a port is taken or not ours to have.
@@ -76,12 +76,13 @@ impl Listening {
         for address in addresses {
             let failed = |source| BindFailed { address: *address, source };
             let mut concrete = *address;
-            // Sockets that share ports would join a stranger's who does so too: ask for the port alone first.
-            let alone = open(concrete, false).map_err(failed)?;
-            concrete.set_port(alone.local_addr().map_err(failed)?.port());
-            drop(alone);
+            // Sockets that share a port join a stranger's who does so too: the first one asks for the port alone.
+            let mut claim = Claim::Alone;
             for worker in &mut sockets {
-                worker.push(open(concrete, true).map_err(failed)?);
+                let socket = open(concrete, claim).map_err(failed)?;
+                concrete.set_port(socket.local_addr().map_err(failed)?.port());
+                worker.push(socket);
+                claim = Claim::Shared;
             }
             bound.push(concrete);
         }
@@ -94,15 +95,26 @@ impl Listening {
     }
 }
 
-fn open(address: SocketAddr, shared: bool) -> io::Result<StdListener> {
+/// How a socket asks for its port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Claim {
+    /// Nobody else may have it; later ones of this process may join.
+    Alone,
+    /// Together with the first.
+    Shared,
+}
+
+fn open(address: SocketAddr, claim: Claim) -> io::Result<StdListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
-    socket.set_reuse_port(shared)?;
+    socket.set_reuse_port(claim == Claim::Shared)?;
     socket.set_nonblocking(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
     socket.bind(&address.into())?;
+    // Between bind and listen: the port was had alone, and from here on the kernel spreads connections over all.
+    socket.set_reuse_port(true)?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
@@ -212,5 +224,26 @@ impl Gateway {
             }
         }
         clean
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_share_a_port_among_themselves_and_with_nobody_else() {
+        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let ours = Listening::bind(&[any], 3).unwrap();
+        let address = ours.addresses()[0];
+        assert!(ours.sockets.iter().all(|worker| worker[0].local_addr().unwrap() == address));
+        assert!(Listening::bind(&[address], 1).is_err());
+        // The kernel spreads connections over all workers: of 64, one that gets none is past belief.
+        let clients: Vec<_> = (0..64).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+        assert!(
+            ours.sockets.iter().all(|worker| worker[0].accept().is_ok()),
+            "{} connections",
+            clients.len()
+        );
     }
 }
