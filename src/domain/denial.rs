@@ -195,19 +195,6 @@ impl Denial {
     pub const fn is_failed_authentication(self) -> bool {
         self.status() == 401
     }
-
-    /// Whether the request was admitted and then failed: it is charged, and counted as failed rather than denied.
-    pub const fn is_failure_after_admission(self) -> bool {
-        matches!(
-            self,
-            Denial::BadBody
-                | Denial::BodyTooLarge
-                | Denial::RequestTimeout
-                | Denial::BadGateway
-                | Denial::Unavailable
-                | Denial::UpstreamTimeout
-        )
-    }
 }
 
 #[cfg(test)]

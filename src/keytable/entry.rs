@@ -1,6 +1,5 @@
 //! What the data plane knows of a key and of an organization.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
@@ -76,11 +75,6 @@ impl OrganizationEntry {
         let at = agents.binary_search_by(|(own, _)| own.as_str().cmp(slug)).ok()?;
         agents.get(at).map(|(_, id)| *id)
     }
-
-    /// The slug of an agent, for logs and injected fields.
-    pub fn slug_of(&self, agent: AgentId) -> Option<Slug> {
-        self.agents.load().iter().find(|(_, id)| *id == agent).map(|(slug, _)| slug.clone())
-    }
 }
 
 /// A key, as requests see it. Immutable but for its account; a change makes a new entry.
@@ -94,7 +88,6 @@ pub struct KeyEntry {
     pub access: Access,
     /// Refused until enabled again.
     pub disabled: bool,
-    removed: AtomicBool,
     /// The organization that owns it.
     pub organization: Arc<OrganizationEntry>,
     /// The limits in force.
@@ -120,7 +113,6 @@ impl KeyEntry {
             scope: facts.scope,
             access: facts.access,
             disabled: facts.disabled,
-            removed: AtomicBool::new(false),
             organization,
             limits,
             expires_at: facts.expires_at.unwrap_or(NEVER),
@@ -153,17 +145,6 @@ impl KeyEntry {
     /// Whether the key is past its expiry.
     pub fn is_expired(&self, now: UnixMillis) -> bool {
         now >= self.expires_at
-    }
-
-    /// Whether the key was removed from the table after this entry was looked up. Whoever waited between looking up
-    /// and being cuttable asks again: the cut may have come and gone meanwhile.
-    pub fn is_removed(&self) -> bool {
-        // Paired with the Release of `mark_removed`, which comes before the cut is sent.
-        self.removed.load(Ordering::Acquire)
-    }
-
-    pub(super) fn mark_removed(&self) {
-        self.removed.store(true, Ordering::Release);
     }
 
     /// Who a request with this key is for.

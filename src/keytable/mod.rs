@@ -144,9 +144,7 @@ impl KeyTable {
     /// begins with them; when it returns, nothing of them runs on a worker that answered.
     pub async fn revoke(&self, keys: &[(KeyId, SecretHash)]) -> CutReport {
         for (_, hash) in keys {
-            if let Some((_, entry)) = self.keys.remove(hash) {
-                entry.mark_removed();
-            }
+            self.keys.remove(hash);
         }
         let keys: Vec<KeyId> = keys.iter().map(|(id, _)| *id).collect();
         self.cut(&keys).await

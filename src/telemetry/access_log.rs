@@ -237,11 +237,6 @@ struct Worker {
 }
 
 impl AccessLogWriter {
-    /// Whether lines go anywhere: where not, what only the log needs need not be gathered.
-    pub fn is_on(&self) -> bool {
-        self.0.is_some()
-    }
-
     /// Adds the line of a request that is over.
     pub fn write(&self, settled: &Settled<'_>) {
         let Some(worker) = &self.0 else { return };
