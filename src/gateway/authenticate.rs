@@ -37,7 +37,8 @@ pub(crate) fn authenticate(
 
 /// The time that failures are counted over.
 const GUARD_INTERVAL: Duration = Duration::from_secs(60);
-/// Four rows of 65,536 counters, 2 MiB: whatever the number of addresses, a count is at most too high.
+/// Four rows of 65,536 counters, twice for this interval and the last, 4 MiB: whatever the number of addresses, a count
+/// is at most too high.
 const GUARD_ROWS: usize = 4;
 const GUARD_COUNTERS: usize = 65_536;
 

@@ -28,7 +28,7 @@ pub(crate) struct Forwarded<'a> {
     pub(crate) key_format: &'a SecretFormat,
 }
 
-/// Composes the head, complete but for its `host` line and the empty line: both depend on the endpoint.
+/// Composes the head for the endpoint of that authority.
 pub(crate) fn compose(head: &RequestHead<'_>, forwarded: &Forwarded<'_>, authority: &str, out: &mut Vec<u8>) {
     push_request_line(head, forwarded, out);
     push_field("host", authority.as_bytes(), out);

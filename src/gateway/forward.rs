@@ -123,7 +123,7 @@ impl Exchange<'_, '_> {
         Err(ForwardFailure::Refused(Denial::BadGateway))
     }
 
-    /// A request that changes nothing and has no body does no harm when it arrives twice.
+    /// An idempotent request (RFC 9110 section 9.2.2) without a body does no harm when it arrives twice.
     fn may_repeat(&self, body: &Body<'_>) -> bool {
         let idempotent = matches!(self.head.method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE");
         idempotent && body.framing == Framing::Empty && body.inline.is_empty() && self.head.upgrade.is_none()
