@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use self::http::Port;
 use crate::config::reload::may_replace;
 use crate::config::{self, Config, Problems};
-use crate::console::{self, operations::Operations};
+use crate::console::{self, openid, operations::Operations};
 use crate::domain::clock::Clock;
 use crate::gateway::{Gateway, Guard, Listening, Planes, Settings};
 use crate::keytable::KeyTable;
@@ -122,12 +122,12 @@ impl App {
             database.clone(),
             keys,
             limiter,
-            clock,
+            clock.clone(),
             config.key_format.clone(),
             config.keys_per_organization,
         );
         let (leave, left) = watch::channel(false);
-        let site = Arc::new(site(&config, &addresses));
+        let site = Arc::new(site(&config, &addresses, &clock)?);
         let router = console::router(operations.clone(), Arc::clone(&site));
         let console = tokio::spawn(ports.console.serve(router, left.clone()));
         let ops = tokio::spawn(ports.ops.serve(telemetry::ops::router(metrics, readiness.clone()), left));
@@ -238,12 +238,24 @@ fn destination(written: &config::AccessLog) -> Destination {
 }
 
 /// What the console is told of the deployment.
-fn site(config: &Config, addresses: &Addresses) -> console::Site {
-    console::Site {
-        public_url: config.console.public_url.clone(),
-        gateway_url: addresses.gateway.first().map(|address| format!("http://{address}")).unwrap_or_default(),
+fn site(config: &Config, addresses: &Addresses, clock: &Clock) -> anyhow::Result<console::Site> {
+    let public_url = &reached(&config.console.public_url, Some(&addresses.console));
+    let openid = config.console.openid.as_ref();
+    let openid = openid.map(|settings| openid::Provider::new(settings, public_url, clock.clone()));
+    Ok(console::Site {
+        openid: openid.transpose()?,
+        public_url: public_url.clone(),
+        gateway_url: reached(&config.gateway.public_url, addresses.gateway.first()),
         routes: ArcSwap::from_pointee(config.routes.clone()),
-        trusted_proxies: config.gateway.trusted_proxies.clone(),
+        trusted_proxies: config.console.trusted_proxies.clone(),
+    })
+}
+
+/// The URL, with the port that the system chose where the configuration left that to it.
+fn reached(url: &str, address: Option<&SocketAddr>) -> String {
+    match (url.strip_suffix(":0"), address) {
+        (Some(host), Some(address)) => format!("{host}:{}", address.port()),
+        (Some(_) | None, _) => url.to_owned(),
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod api;
 mod front;
+pub mod openid;
 pub mod operations;
 mod pages;
 pub mod view;
@@ -28,15 +29,10 @@ pub struct Site {
     pub gateway_url: String,
     /// The gateway's routes, for the examples that a new key is shown with. Swapped by a reload.
     pub routes: ArcSwap<Vec<Route>>,
+    /// Who vouches for people besides their passwords.
+    pub openid: Option<openid::Provider>,
     /// Whose `x-forwarded-for` is believed.
     pub trusted_proxies: Vec<Network>,
-}
-
-impl Site {
-    /// The origin besides our own that forms may lead to.
-    fn form_origin(&self) -> Option<&str> {
-        None
-    }
 }
 
 /// What handlers work on.

@@ -5,6 +5,7 @@
 mod assets;
 mod failure;
 mod notice;
+mod openid;
 mod shell;
 mod sign_in;
 mod stamp;
@@ -17,8 +18,10 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 
 use super::Shared;
+use super::openid::CALLBACK;
 pub(crate) use assets::asset;
 use failure::Failure;
+pub(crate) use sign_in::local;
 
 /// Largest form: names and limits are under a kibibyte.
 const FORM_BYTES_MAX: usize = 64 * 1_024;
@@ -27,6 +30,8 @@ const FORM_BYTES_MAX: usize = 64 * 1_024;
 pub(super) fn router() -> Router<Shared> {
     Router::new()
         .route("/sign-in", get(sign_in::show))
+        .route("/sign-in/openid", get(openid::begin))
+        .route(CALLBACK, get(openid::finish))
         .route("/assets/{version}/{name}", get(assets::serve))
         .method_not_allowed_fallback(async || Failure::Method)
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))

@@ -1,18 +1,21 @@
 //! `/sign-in`.
 
+use std::sync::Arc;
+
 use askama::Template;
-use axum::extract::Query;
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
 use super::page;
+use crate::console::Site;
 
 /// Where to go once signed in.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Onward {
     #[serde(default)]
-    next: String,
+    pub(super) next: String,
 }
 
 #[derive(Template)]
@@ -25,9 +28,10 @@ struct SignInPage<'a> {
     with_openid: bool,
 }
 
-pub(super) async fn show(Query(onward): Query<Onward>) -> Response {
+pub(super) async fn show(State(site): State<Arc<Site>>, Query(onward): Query<Onward>) -> Response {
+    let with_openid = site.openid.is_some();
     let next = local(&onward.next);
-    page(StatusCode::OK, &SignInPage { refusal: None, note: None, next, email: "", with_openid: false })
+    page(StatusCode::OK, &SignInPage { refusal: None, note: None, next, email: "", with_openid })
 }
 
 /// An address of ours, or `/`: a link to the sign-in page must not lead anywhere else afterwards.
