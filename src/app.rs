@@ -15,7 +15,8 @@ use tokio::task::JoinHandle;
 use self::http::Port;
 use crate::config::reload::may_replace;
 use crate::config::{self, Config, Problems};
-use crate::console::{self, operations::Operations};
+use crate::console::operations::{Operations, Rules, SessionRules};
+use crate::console;
 use crate::domain::clock::Clock;
 use crate::gateway::{Gateway, Guard, Listening, Planes, Settings};
 use crate::keytable::KeyTable;
@@ -120,8 +121,7 @@ impl App {
             keys,
             limiter,
             clock,
-            config.key_format.clone(),
-            config.keys_per_organization,
+            rules(&config),
         );
         let (leave, left) = watch::channel(false);
         let router = console::router(operations.clone(), &config.console.public_url);
@@ -228,6 +228,18 @@ fn destination(written: &config::AccessLog) -> Destination {
         config::AccessLog::Off => Destination::Off,
         config::AccessLog::Stdout => Destination::Stdout,
         config::AccessLog::File(path) => Destination::File(path.clone()),
+    }
+}
+
+/// What the control plane is told of the configuration.
+fn rules(config: &Config) -> Rules {
+    Rules {
+        key_format: config.key_format.clone(),
+        keys_per_organization: config.keys_per_organization,
+        sessions: SessionRules {
+            idle_timeout: config.console.sessions.idle_timeout,
+            lifetime: config.console.sessions.lifetime,
+        },
     }
 }
 

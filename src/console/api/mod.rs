@@ -20,7 +20,6 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::get;
-use serde::Serialize;
 use uuid::Uuid;
 
 use super::operations::Operations;
@@ -73,19 +72,6 @@ async fn frame(State(public_url): State<Arc<str>>, request: Request, next: Next)
     response
 }
 
-/// Who the caller is.
-#[derive(Serialize)]
-struct SessionView {
-    name: String,
-    roles: [RoleView; 1],
-}
-
-#[derive(Serialize)]
-struct RoleView {
-    role: &'static str,
-}
-
-async fn session(By(caller): By) -> Response {
-    let roles = [RoleView { role: caller.role().as_str() }];
-    answer::json(StatusCode::OK, &SessionView { name: caller.name().to_owned(), roles })
+async fn session(By(caller): By, State(operations): State<Operations>) -> Result<Response, Problem> {
+    Ok(answer::json(StatusCode::OK, &operations.read_session(&caller).await?))
 }
