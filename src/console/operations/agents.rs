@@ -2,9 +2,9 @@
 
 use serde::Deserialize;
 
+use super::access::Reach;
 use super::fields::changed;
 use super::{AGENTS_MAX, Caller, Expected, Operations, Refused, organization_facts};
-use super::access::Reach;
 use crate::console::view::{AgentView, EntityTag, Page, RevocationView};
 use crate::domain::id::AgentId;
 use crate::domain::name::{Name, Slug};
