@@ -1,6 +1,7 @@
 //! A console in this process, and requests to it that read like sentences.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::Router;
@@ -9,7 +10,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use keystile::config::DatabaseUrl;
 use keystile::console;
-use keystile::console::operations::{Caller, Operations, create_token};
+use keystile::console::operations::{Caller, Operations, Rules, SessionRules, create_token};
 use keystile::domain::clock::Clock;
 use keystile::domain::limit::Limits;
 use keystile::domain::secret::{SecretFormat, SecretHash};
@@ -33,6 +34,7 @@ pub(crate) struct Console {
     pub(crate) clock: Clock,
     pub(crate) token: String,
     pub(crate) router: Router,
+    pub(crate) operations: Operations,
     /// For looking at tables from outside.
     pub(crate) tables: SqlitePool,
     _keeper_runs_until_dropped: oneshot::Sender<()>,
@@ -73,8 +75,9 @@ impl Answer {
 }
 
 /// The deployment that these tests speak for.
-fn site() -> console::Site {
+pub(crate) fn site() -> console::Site {
     console::Site {
+        openid: None,
         public_url: "https://keys.example.com".to_owned(),
         gateway_url: "https://api.example.com".to_owned(),
         routes: ArcSwap::from_pointee(Vec::new()),
@@ -88,6 +91,10 @@ impl Console {
     }
 
     pub(crate) async fn start_with(clock: Clock) -> Console {
+        Console::start_on(clock, Arc::new(site())).await
+    }
+
+    pub(crate) async fn start_on(clock: Clock, site: Arc<console::Site>) -> Console {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keystile.db");
         let database = Database::open(&DatabaseUrl::Sqlite(path.clone()), clock.clone()).await.unwrap();
@@ -105,8 +112,14 @@ impl Console {
             Arc::clone(&keys),
             limiter.clone(),
             clock.clone(),
-            SecretFormat::keys(),
-            CAP,
+            Rules {
+                key_format: SecretFormat::keys(),
+                keys_per_organization: CAP,
+                sessions: SessionRules {
+                    idle_timeout: Duration::from_secs(60 * 60),
+                    lifetime: Duration::from_secs(24 * 60 * 60),
+                },
+            },
         );
         Console {
             folder,
@@ -115,7 +128,8 @@ impl Console {
             limiter,
             clock,
             token: token.expose().to_owned(),
-            router: console::router(operations, Arc::new(site())),
+            router: console::router(operations.clone(), site),
+            operations,
             tables,
             _keeper_runs_until_dropped: running,
         }

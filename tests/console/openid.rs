@@ -7,7 +7,10 @@ use axum::body::Body;
 use http::Request;
 use keystile::config::{self, OpenId};
 use keystile::console::openid::Provider;
+use keystile::console::operations::{Caller, NewMember};
+use keystile::console::view::{MemberStateView, WhoView};
 use keystile::domain::clock::Clock;
+use keystile::domain::member::MemberRole;
 
 use super::harness::{Answer, Console, site};
 use super::identity_provider::{CLIENT_ID, CLIENT_SECRET, IdentityProvider, Person};
@@ -40,20 +43,27 @@ impl Scene {
     }
 
     async fn invite(&self, email: &str) {
-        let body = format!(r#"{{"email":"{email}","role":"organization-admin"}}"#);
-        self.console.post("/organizations/acme/members", &body).await.is(201);
+        let member =
+            NewMember { email: email.parse().unwrap(), role: MemberRole::OrganizationAdmin, agents: None };
+        self.console.operations.create_member(&operator(), "acme", member).await.unwrap();
     }
 
     /// How Ada stands in acme.
-    async fn state_of_ada(&self) -> String {
-        let members = self.console.get("/organizations/acme/members").await.is(200);
-        let items = members.json["items"].as_array().unwrap();
-        let ada = items.iter().find(|member| member["email"] == ADA).unwrap();
-        ada["state"].as_str().unwrap().to_owned()
+    async fn state_of_ada(&self) -> MemberStateView {
+        let members = self.console.operations.list_members(&operator(), "acme", None, 10).await.unwrap();
+        members.items.iter().find(|member| member.email.as_str() == ADA).unwrap().state
+    }
+
+    /// Who is signed in.
+    async fn who(&self) -> WhoView {
+        let signed_in =
+            self.console.operations.resume(self.cookies[SESSION].as_bytes()).await.unwrap().unwrap();
+        self.console.operations.read_session(&signed_in.caller).await.unwrap()
     }
 
     async fn get(&mut self, address: &str) -> Answer {
-        let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let cookies: Vec<String> =
+            self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let request = Request::get(address.strip_prefix(HOST).unwrap_or(address))
             .header("host", "keys.example.com")
             .header("cookie", cookies.join("; "));
@@ -101,6 +111,10 @@ impl Scene {
     }
 }
 
+fn operator() -> Caller {
+    Caller::operator("test")
+}
+
 /// What the configuration says of a provider.
 fn settings(issuer: &str) -> OpenId {
     let text = format!(
@@ -127,10 +141,10 @@ async fn whoever_was_invited_signs_in_with_their_company_account_and_has_accepte
     assert_eq!((signed_in.status.as_u16(), signed_in.header("location")), (303, "/orgs/acme/keys"));
     assert_eq!(signed_in.header("cache-control"), "no-store");
     assert!(!scene.cookies.contains_key(PENDING), "the sign-in is over");
-    let who = scene.get("/api/v1/session").await.is(200);
-    assert_eq!((&who.json["email"], &who.json["displayName"]), (&ADA.into(), &"Ada Lovelace".into()));
-    assert_eq!(who.json["roles"][0]["organization"]["slug"], "acme");
-    assert_eq!(scene.state_of_ada().await, "active");
+    let who = serde_json::to_value(scene.who().await).unwrap();
+    assert_eq!((&who["email"], &who["displayName"]), (&ADA.into(), &"Ada Lovelace".into()));
+    assert_eq!(who["roles"][0]["organization"]["slug"], "acme");
+    assert_eq!(scene.state_of_ada().await, MemberStateView::Active);
     scene.sign_in("Ada@Example.com").await.is(303);
 }
 
@@ -154,7 +168,7 @@ async fn an_address_that_is_not_verified_or_not_of_an_allowed_domain_opens_nothi
         let answer = scene.sign_in(login).await;
         scene.assert_refused(&answer, 403, words);
     }
-    assert_eq!(scene.state_of_ada().await, "invited");
+    assert_eq!(scene.state_of_ada().await, MemberStateView::Invited);
 }
 
 #[tokio::test]
@@ -182,7 +196,9 @@ async fn an_answer_is_taken_once_by_the_browser_that_asked_from_the_provider_tha
         let answer = scene.get(&with(&back, "iss", issuer)).await;
         scene.assert_refused(&answer, 400, "did not come from your company");
     }
-    for (field, value) in [("nonce", "another"), ("verifier", "another-verifier-of-forty-three-characters-00")] {
+    for (field, value) in
+        [("nonce", "another"), ("verifier", "another-verifier-of-forty-three-characters-00")]
+    {
         let back = scene.sign_in_there(ADA).await;
         let carried = scene.cookies.get_mut(PENDING).unwrap();
         *carried = with(&format!("?{carried}"), field, Some(value)).split_off(1);
@@ -265,9 +281,14 @@ async fn a_sign_in_goes_to_the_provider_with_state_nonce_and_challenge_and_leads
     let mut scene = Scene::start().await;
     let location = scene.begin().await;
     assert!(location.starts_with(&format!("{}/auth?", scene.provider.issuer)), "{location}");
-    for parameter in
-        ["response_type=code", "code_challenge_method=S256", "code_challenge=", "state=", "nonce=", "scope=openid+email+profile"]
-    {
+    for parameter in [
+        "response_type=code",
+        "code_challenge_method=S256",
+        "code_challenge=",
+        "state=",
+        "nonce=",
+        "scope=openid+email+profile",
+    ] {
         assert!(location.contains(parameter), "{parameter} in {location}");
     }
     assert!(!location.contains("secret"));

@@ -107,7 +107,8 @@ impl Person {
     pub(crate) fn decline(&mut self, provider: &IdentityProvider, location: &str) -> String {
         self.walk(provider, location, |page| {
             let links: Vec<&str> = page.text.split("href=\"").skip(1).collect();
-            let abort = links.iter().filter_map(|link| link.split('"').next()).find(|link| link.ends_with("/abort"));
+            let abort =
+                links.iter().filter_map(|link| link.split('"').next()).find(|link| link.ends_with("/abort"));
             (abort.expect("a way to say no").to_owned(), None)
         })
     }
@@ -139,7 +140,8 @@ impl Person {
     }
 
     fn request(&mut self, url: &str, form: Option<&str>) -> Page {
-        let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let cookies: Vec<String> =
+            self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let cookies = cookies.join("; ");
         let agent = agent();
         let mut response = match form {
@@ -158,7 +160,8 @@ impl Person {
                 value => self.cookies.insert(name.to_owned(), value.to_owned()),
             };
         }
-        let location = response.headers().get("location").map(|location| location.to_str().unwrap().to_owned());
+        let location =
+            response.headers().get("location").map(|location| location.to_str().unwrap().to_owned());
         let status = response.status().as_u16();
         Page { status, location, text: response.body_mut().read_to_string().unwrap() }
     }

@@ -20,7 +20,7 @@ use axum::routing::get;
 use super::Shared;
 use super::openid::CALLBACK;
 pub(crate) use assets::asset;
-use failure::Failure;
+pub(super) use failure::Failure;
 pub(crate) use sign_in::local;
 
 /// Largest form: names and limits are under a kibibyte.

@@ -8,14 +8,19 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::failure::Failure;
 use super::sign_in::Onward;
 use super::{page, see_other};
-use crate::console::Site;
-use crate::console::openid::{CookieName, Failed, Returned};
+use crate::console::openid::{CookieName, Failed, Returned, Vouched};
+use crate::console::operations::{OpenIdIdentity, Operations, Refused, Whence};
+use crate::console::{Site, session};
+
+/// Whom a provider vouches for, but nobody else does.
+const NOT_INVITED: &str = "Nobody has invited this e-mail address, or another company account signs in with it already. \
+    Ask an admin of your organization for an invitation.";
 
 #[derive(Template)]
 #[template(config = "src/console/templates/askama.toml", path = "openid_failed.html")]
@@ -37,6 +42,8 @@ pub(super) async fn begin(State(site): State<Arc<Site>>, Query(onward): Query<On
 /// Comes back from the provider.
 pub(super) async fn finish(
     State(site): State<Arc<Site>>,
+    State(operations): State<Operations>,
+    from: Whence,
     headers: HeaderMap,
     returned: Result<Query<Returned>, QueryRejection>,
 ) -> Response {
@@ -48,11 +55,24 @@ pub(super) async fn finish(
     };
     let carried = carried(&headers, provider.cookie());
     match provider.finish(returned, carried).await {
-        Ok((vouched, next)) => with_cookie(see_other(&next), &provider.cookie().removal()),
+        Ok((vouched, next)) => {
+            let answer = match operations.sign_in_openid(identity(vouched), from).await {
+                Ok(session) => session::begin(see_other(&next), &site, &session),
+                Err(Refused::SignInFailed) => refused_page(NOT_INVITED),
+                Err(refused) => Failure::from(refused).into_response(),
+            };
+            with_cookie(answer, &provider.cookie().removal())
+        }
         // It may belong to a sign-in in another tab, which goes on.
         Err(failed @ Failed::NotBegun) => failed_page(&failed),
         Err(failed) => with_cookie(failed_page(&failed), &provider.cookie().removal()),
     }
+}
+
+fn identity(vouched: Vouched) -> OpenIdIdentity {
+    let Vouched { issuer, subject, email, name } = vouched;
+    // What is no name here is left out: people set their own.
+    OpenIdIdentity { issuer, subject, email, name: name.and_then(|name| name.parse().ok()) }
 }
 
 /// What the browser carries along. None where it carries two of them: one is not ours.
@@ -78,4 +98,8 @@ fn failed_page(failed: &Failed) -> Response {
     // In quotes: what a provider writes may hold anything.
     tracing::warn!(cause = ?failed.chain(), "a sign-in with OpenID Connect failed");
     page(failed.status(), &FailedPage { text: failed.text() })
+}
+
+fn refused_page(text: &'static str) -> Response {
+    page(StatusCode::FORBIDDEN, &FailedPage { text })
 }
