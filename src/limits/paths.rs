@@ -141,11 +141,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// By key, label and agent: the agent's slug, and how many requests.
+type Counts = BTreeMap<(KeyId, Arc<str>, Option<AgentId>), (Arc<str>, u64)>;
+
 /// What the keeper has taken from the workers and not yet written.
 #[derive(Debug)]
 pub(super) struct Gathered {
-    /// By key, label and agent: the slug and the count.
-    counts: BTreeMap<(KeyId, Arc<str>, Option<AgentId>), (Arc<str>, u64)>,
+    counts: Counts,
     /// One for each worker, exchanged for its table so that neither is ever built anew.
     spares: Vec<Table>,
     no_label: Arc<str>,
@@ -209,7 +211,7 @@ impl Gathered {
 }
 
 /// Moves counts out of a worker's table. Gives how many requests had no room, here or there.
-fn empty(table: &mut Table, into: &mut BTreeMap<(KeyId, Arc<str>, Option<AgentId>), (Arc<str>, u64)>) -> u64 {
+fn empty(table: &mut Table, into: &mut Counts) -> u64 {
     let mut unattributed = std::mem::take(&mut table.unattributed);
     // A table that was filled begins anew, so that the next time it fills it asks again.
     let keeps = table.counts.len() < TABLE_FULL;

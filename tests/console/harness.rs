@@ -31,6 +31,7 @@ pub(crate) struct Console {
     pub(crate) limiter: Limiter,
     pub(crate) clock: Clock,
     pub(crate) token: String,
+    pub(crate) operations: Operations,
     pub(crate) router: Router,
     /// For looking at tables from outside.
     pub(crate) tables: SqlitePool,
@@ -104,6 +105,7 @@ impl Console {
             limiter,
             clock,
             token: token.expose().to_owned(),
+            operations: operations.clone(),
             router: console::router(operations, "https://keys.example.com"),
             tables,
             _keeper_runs_until_dropped: running,

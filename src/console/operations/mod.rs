@@ -5,6 +5,7 @@
 //! end. Never parses HTTP and never renders.
 
 mod agents;
+mod buckets;
 mod input;
 mod keys;
 mod operators;
@@ -33,7 +34,9 @@ pub use keys::{CreatedKey, KeyPatch, NewKey, NewScope};
 pub use operators::{NewOperator, PASSWORD_CHARS_MIN, create_operator, create_token};
 pub use organizations::{NewOrganization, OrganizationPatch};
 pub use refused::{FieldProblem, Refused};
-pub use usage::{LimitView, Step, UsagePoint, UsageSpan, UsageTotals, UsageView};
+pub use usage::{
+    AgentUse, DeniedBy, LimitView, RouteUse, Step, UsagePoint, UsageSpan, UsageTotals, UsageView,
+};
 
 /// Agents per organization at most: each is held in memory by every gateway, and none needs a bound of its own.
 pub(crate) const AGENTS_MAX: u32 = 1_000;

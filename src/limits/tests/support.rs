@@ -63,8 +63,11 @@ impl MemoryLedger {
 }
 
 impl MemoryLedger {
-    pub(crate) fn recorded_paths(&self, key: KeyId) -> u64 {
-        self.records.lock().unwrap().paths.get(&key).copied().unwrap_or(0)
+    /// Admitted requests on record, and those of them of which route and agent are.
+    pub(crate) fn recorded_with_paths(&self, key: KeyId) -> (u64, u64) {
+        let records = self.records.lock().unwrap();
+        let of = |counts: &HashMap<KeyId, u64>| counts.get(&key).copied().unwrap_or(0);
+        (of(&records.usage), of(&records.paths))
     }
 }
 
