@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::{Value, json};
 
 use crate::support::management::{Key, Management};
-use crate::support::{Client, Request, Scene, Upstream};
+use crate::support::{Client, Request, Scene, Upstream, eventually};
 
 const TARGET: &str = "/agents/echo/x";
 const KILLS: u64 = 100;
@@ -114,4 +114,8 @@ fn a_hundred_kills_lose_nothing_that_was_acknowledged_and_forget_nothing_that_wa
         all.keys.append(&mut fresh.keys);
     }
     check(&mut scene, &all.keys);
+    let management = scene.management();
+    let before = requests(&management.usage(&counted)["routes"]);
+    assert_eq!(scene.connect().exchange(&Request::get(TARGET).key(&counted.secret)).status, 200);
+    eventually("routes are counted on", || requests(&management.usage(&counted)["routes"]) == before + 1);
 }
