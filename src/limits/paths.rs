@@ -4,7 +4,7 @@
 //! agrees, to the request. A worker counts under a lock that it shares with the keeper alone, which takes it about
 //! once a second for a few microseconds. Never holds more than its bounds: what is over them is told as unattributed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +18,8 @@ const TABLE_MAX: usize = 65_536;
 const TABLE_FULL: usize = TABLE_MAX / 2;
 /// Paths that wait to be written. More are counted as unattributed, which takes a store that fails for long.
 const GATHERED_MAX: usize = 1 << 20;
+/// Paths of one key that are looked through one by one.
+const FEW: usize = 32;
 /// Gatherings that a path unused stays in its worker's table, so that one in regular use allocates nothing.
 const IDLE_MAX: u8 = 8;
 
@@ -141,97 +143,129 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// By key, label and agent: the agent's slug, and how many requests.
-type Counts = BTreeMap<(KeyId, Arc<str>, Option<AgentId>), (Arc<str>, u64)>;
-
 /// What the keeper has taken from the workers and not yet written.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Gathered {
-    counts: Counts,
+    keys: HashMap<KeyId, OfKey>,
+    /// Counts in `keys`.
+    held: usize,
     /// One for each worker, exchanged for its table so that neither is ever built anew.
     spares: Vec<Table>,
-    no_label: Arc<str>,
+}
+
+/// The paths of one key. One may be in it several times, until it has twice as many as when that was last mended.
+#[derive(Debug, Default)]
+struct OfKey {
+    paths: Vec<PathCount>,
+    merged: usize,
+}
+
+impl OfKey {
+    /// Adds a count. Gives how many more there are than before, or fewer.
+    fn add(&mut self, path: PathCount) -> isize {
+        if self.paths.len() < FEW
+            && let Some(known) = self.paths.iter_mut().find(|known| is_same(known, &path))
+        {
+            known.requests += path.requests;
+            return 0;
+        }
+        let before = self.paths.len();
+        if before == 0 {
+            // Most keys take one path, and there may be many keys.
+            self.paths.reserve_exact(1);
+        }
+        self.paths.push(path);
+        if self.paths.len() > 2 * self.merged.max(FEW) {
+            self.merge();
+        }
+        self.paths.len().cast_signed() - before.cast_signed()
+    }
+
+    fn merge(&mut self) {
+        self.paths.sort_unstable_by(|one, other| place(one).cmp(&place(other)));
+        self.paths.dedup_by(|later, kept| {
+            let same = is_same(later, kept);
+            kept.requests += if same { later.requests } else { 0 };
+            same
+        });
+        self.merged = self.paths.len();
+    }
+}
+
+/// By agent first: cheaper to compare than labels.
+fn place(path: &PathCount) -> (Option<AgentId>, &str) {
+    (path.agent.as_ref().map(|(agent, _)| *agent), &path.route)
+}
+
+fn is_same(one: &PathCount, other: &PathCount) -> bool {
+    place(one) == place(other)
 }
 
 impl Gathered {
-    pub(super) fn new() -> Gathered {
-        Gathered { counts: BTreeMap::new(), spares: Vec::new(), no_label: Arc::from("") }
-    }
-
     /// Whether to write soon, before there is no room.
     pub(super) fn is_filling(&self) -> bool {
-        self.counts.len() >= GATHERED_MAX / 2
+        self.held >= GATHERED_MAX / 2
     }
 
     /// Takes what workers have counted, and does `read` at an instant at which none of them counts. Keep it short.
     pub(super) fn gather<T>(&mut self, tallies: &PathTallies, read: impl FnOnce() -> T) -> T {
         let workers = lock(&tallies.all).clone();
-        if self.spares.len() < workers.len() {
-            self.spares.resize_with(workers.len(), Table::default);
-        }
+        let mut spares = std::mem::take(&mut self.spares);
+        spares.resize_with(workers.len(), Table::default);
         let mut tables: Vec<_> = workers.iter().map(PathTally::lock).collect();
         let seen = read();
-        for (table, spare) in tables.iter_mut().zip(&mut self.spares) {
+        for (table, spare) in tables.iter_mut().zip(&mut spares) {
             std::mem::swap(&mut **table, spare);
         }
         drop(tables);
-        let mut unattributed = 0;
-        for spare in &mut self.spares {
-            unattributed += empty(spare, &mut self.counts);
-        }
+        let unattributed = spares.iter_mut().map(|spare| self.empty(spare)).sum();
+        self.spares = spares;
         if unattributed > 0 {
             tallies.unattributed.fetch_add(unattributed, Ordering::Relaxed);
         }
         seen
     }
 
-    /// Takes out what there is of one key.
+    /// Moves counts out of a worker's table. Gives how many requests had no room, here or there.
+    fn empty(&mut self, table: &mut Table) -> u64 {
+        let mut unattributed = std::mem::take(&mut table.unattributed);
+        // A table that was filled begins anew, so that the next time it fills it asks again.
+        let keeps = table.counts.len() < TABLE_FULL;
+        table.counts.retain(|place, count| {
+            let requests = std::mem::take(&mut count.requests);
+            if requests == 0 {
+                count.idle = count.idle.saturating_add(1);
+                return keeps && count.idle <= IDLE_MAX;
+            }
+            count.idle = 0;
+            if self.held < GATHERED_MAX {
+                let agent = place.agent.map(|agent| (agent, Arc::clone(&count.slug)));
+                self.add(place.key, PathCount { route: Arc::clone(&count.label), agent, requests });
+            } else {
+                unattributed += requests;
+            }
+            keeps
+        });
+        unattributed
+    }
+
+    fn add(&mut self, key: KeyId, path: PathCount) {
+        let more = self.keys.entry(key).or_default().add(path);
+        self.held = self.held.saturating_add_signed(more);
+    }
+
+    /// Takes out what there is of one key: each path once.
     pub(super) fn take(&mut self, key: KeyId) -> Vec<PathCount> {
-        let from = (key, Arc::clone(&self.no_label), None);
-        let of_key = self.counts.range(from..).take_while(|((of, ..), _)| *of == key);
-        let places: Vec<_> = of_key.map(|(place, _)| place.clone()).collect();
-        let count = |place: (KeyId, Arc<str>, Option<AgentId>)| {
-            let (slug, requests) = self.counts.remove(&place)?;
-            let (_, route, agent) = place;
-            Some(PathCount { route, agent: agent.map(|agent| (agent, slug)), requests })
-        };
-        places.into_iter().filter_map(count).collect()
+        let Some(mut of_key) = self.keys.remove(&key) else { return Vec::new() };
+        self.held = self.held.saturating_sub(of_key.paths.len());
+        of_key.merge();
+        of_key.paths
     }
 
     /// Takes back what could not be written.
     pub(super) fn give_back(&mut self, key: KeyId, paths: Vec<PathCount>) {
-        for PathCount { route, agent, requests } in paths {
-            let (agent, slug) = match agent {
-                Some((agent, slug)) => (Some(agent), slug),
-                None => (None, Arc::clone(&self.no_label)),
-            };
-            self.counts.entry((key, route, agent)).or_insert((slug, 0)).1 += requests;
-        }
+        paths.into_iter().for_each(|path| self.add(key, path));
     }
-}
-
-/// Moves counts out of a worker's table. Gives how many requests had no room, here or there.
-fn empty(table: &mut Table, into: &mut Counts) -> u64 {
-    let mut unattributed = std::mem::take(&mut table.unattributed);
-    // A table that was filled begins anew, so that the next time it fills it asks again.
-    let keeps = table.counts.len() < TABLE_FULL;
-    table.counts.retain(|place, count| {
-        let requests = std::mem::take(&mut count.requests);
-        if requests == 0 {
-            count.idle = count.idle.saturating_add(1);
-            return keeps && count.idle <= IDLE_MAX;
-        }
-        count.idle = 0;
-        let gathered = (place.key, Arc::clone(&count.label), place.agent);
-        let has_room = into.len() < GATHERED_MAX;
-        match into.get_mut(&gathered) {
-            Some((_, sum)) => *sum += requests,
-            None if has_room => drop(into.insert(gathered, (Arc::clone(&count.slug), requests))),
-            None => unattributed += requests,
-        }
-        keeps
-    });
-    unattributed
 }
 
 #[cfg(test)]
@@ -248,7 +282,7 @@ mod tests {
         let (tally, label) = (tallies.add(), Arc::from("route"));
         let asked = (0..TABLE_MAX + 3).filter(|route| tally.lock().add(key, &path(&label, *route))).count();
         assert_eq!(asked, 1, "the keeper is asked once");
-        let mut gathered = Gathered::new();
+        let mut gathered = Gathered::default();
         gathered.gather(&tallies, || ());
         assert_eq!(tallies.unattributed(), 3);
         let taken = gathered.take(key);
@@ -259,7 +293,7 @@ mod tests {
     fn a_path_in_use_keeps_its_place_and_one_unused_gives_it_up() {
         let (tallies, key) = (PathTallies::default(), KeyId::generate());
         let (tally, label) = (tallies.add(), Arc::from("route"));
-        let mut gathered = Gathered::new();
+        let mut gathered = Gathered::default();
         tally.lock().add(key, &path(&label, 1));
         for _ in 0..100 {
             tally.lock().add(key, &path(&label, 2));
@@ -272,12 +306,34 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_takes_many_paths_has_each_of_them_once_whatever_order_they_come_in() {
+        let (tallies, key) = (PathTallies::default(), KeyId::generate());
+        let tally = tallies.add();
+        let labels: Vec<Arc<str>> = (0..20).map(|route| Arc::from(format!("/{route}"))).collect();
+        let agents: Vec<AgentId> = (0..20).map(|_| AgentId::generate()).collect();
+        let mut gathered = Gathered::default();
+        for turn in 0..50 {
+            for (route, label) in labels.iter().enumerate() {
+                for agent in agents.iter().skip(turn % 3).step_by(3) {
+                    tally.lock().add(key, &Path { route, label, agent: Some((*agent, "a")) });
+                }
+            }
+            gathered.gather(&tallies, || ());
+            assert!(gathered.held <= 1_000, "{} held", gathered.held);
+        }
+        let taken = gathered.take(key);
+        assert_eq!((taken.len(), gathered.held), (400, 0));
+        // Of three turns, an agent of the first two remainders comes 17 times.
+        assert!(taken.iter().all(|count| matches!(count.requests, 16 | 17)), "{taken:?}");
+    }
+
+    #[test]
     fn what_could_not_be_written_waits_and_is_added_to() {
         let (tallies, [key, other]) = (PathTallies::default(), [KeyId::generate(), KeyId::generate()]);
         let (tally, label) = (tallies.add(), Arc::from("route"));
         let agent = AgentId::generate();
         let with_agent = Path { agent: Some((agent, "echo")), ..path(&label, 1) };
-        let mut gathered = Gathered::new();
+        let mut gathered = Gathered::default();
         for _ in 0..2 {
             tally.lock().add(key, &with_agent);
             tally.lock().add(other, &path(&label, 1));

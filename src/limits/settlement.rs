@@ -50,7 +50,7 @@ struct Batch {
 
 impl Pending {
     fn new(since: UnixMillis) -> Pending {
-        Pending { accounts: Vec::new(), since, repeated: false, paths: Gathered::new() }
+        Pending { accounts: Vec::new(), since, repeated: false, paths: Gathered::default() }
     }
 
     /// What is to be written of the accounts behind the first `from`.
