@@ -33,8 +33,8 @@ pub(crate) struct Console {
     pub(crate) limiter: Limiter,
     pub(crate) clock: Clock,
     pub(crate) token: String,
-    pub(crate) router: Router,
     pub(crate) operations: Operations,
+    pub(crate) router: Router,
     /// For looking at tables from outside.
     pub(crate) tables: SqlitePool,
     _keeper_runs_until_dropped: oneshot::Sender<()>,

@@ -246,6 +246,7 @@ async fn a_token_with_anything_wrong_about_it_opens_nothing() {
         "expired",
         "access-token",
         "no-token",
+        "person",
     ] {
         scene.provider.lie(lie);
         let answer = scene.sign_in(ADA).await;
@@ -255,6 +256,14 @@ async fn a_token_with_anything_wrong_about_it_opens_nothing() {
     // The same way with nothing changed, so that it was the lies that were refused.
     scene.provider.lie("nothing");
     scene.sign_in(ADA).await.is(303);
+}
+
+#[tokio::test]
+async fn what_the_token_itself_says_of_a_person_is_enough() {
+    let mut scene = Scene::start().await;
+    scene.provider.lie("claims");
+    scene.sign_in("silent.ada@example.com").await.is(303);
+    assert_eq!(scene.state_of_ada().await, MemberStateView::Active);
 }
 
 #[tokio::test]

@@ -48,6 +48,9 @@ function falsified(token) {
   const hour = 3600;
   switch (lie) {
     case 'nothing': return again({});
+    // No lie: some providers say in the token what others say at their userinfo endpoint.
+    case 'claims': return again({ email: 'ada@example.com', email_verified: true });
+    case 'person': return token;
     case 'key': return again({}, generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey);
     case 'signature': return `${token.slice(0, -8)}AAAAAAAA`;
     case 'none': return `${encoded({ ...header, alg: 'none' })}.${encoded(claims)}.`;
@@ -80,6 +83,7 @@ function start(issuer) {
   });
   provider.use(async (context, next) => {
     await next();
+    if (lie === 'person' && context.path === '/me') context.body.sub = 'another';
     if (lie && context.path === '/token' && context.body?.id_token) {
       if (lie === 'no-token') delete context.body.id_token;
       else context.body.id_token = falsified(context.body.id_token);

@@ -58,6 +58,13 @@ pub(super) fn names_itself(metadata: &Metadata) -> bool {
 pub(super) struct Known(ArcSwapOption<(Arc<Metadata>, Moment)>);
 
 impl Known {
+    /// What the provider said of itself not long ago.
+    pub(super) fn fresh(&self, clock: &Clock) -> Option<Arc<Metadata>> {
+        let known = self.0.load_full()?;
+        let age_ns = u128::from(clock.now().nanos_since(known.1));
+        (age_ns < AGE_MAX.as_nanos()).then(|| Arc::clone(&known.0))
+    }
+
     /// What the provider says of itself. Waits where it has to be asked.
     pub(super) fn metadata(
         &self,
@@ -65,12 +72,10 @@ impl Known {
         fetch: &Fetch,
         clock: &Clock,
     ) -> Result<Arc<Metadata>, Failed> {
-        let now = clock.now();
-        if let Some(known) = self.0.load_full()
-            && u128::from(now.nanos_since(known.1)) < AGE_MAX.as_nanos()
-        {
-            return Ok(Arc::clone(&known.0));
+        if let Some(metadata) = self.fresh(clock) {
+            return Ok(metadata);
         }
+        let now = clock.now();
         let metadata = Metadata::discover(issuer, fetch).map_err(Failed::unreachable)?;
         Ok(self.keep(metadata, now))
     }

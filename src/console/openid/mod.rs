@@ -12,6 +12,7 @@ mod pending;
 mod vouched;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use openidconnect::core::{CoreAuthenticationFlow, CoreClient, CoreClientAuthMethod};
 use openidconnect::{AuthType, ClientId, ClientSecret, IssuerUrl, RedirectUrl, Scope};
@@ -32,6 +33,8 @@ pub(crate) use vouched::Vouched;
 pub(crate) const CALLBACK: &str = "/sign-in/openid/callback";
 /// Most sign-ins that wait for the provider's answers at once; each holds a thread.
 const EXCHANGES_MAX: usize = 8;
+/// How long one waits to be among them.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The settings are no provider's.
 #[derive(Debug, thiserror::Error)]
@@ -104,21 +107,21 @@ impl Provider {
     /// # Errors
     /// Where the provider cannot be asked where it signs people in.
     pub(crate) async fn begin(&self, next: &str) -> Result<Begun, Failed> {
-        let next = next.to_owned();
-        self.blocking(move |inner| {
-            let metadata = inner.metadata()?;
-            let (pending, challenge) = Pending::new(&next, inner.clock.now().unix);
-            let client = inner.client(&metadata);
-            let (state, nonce) = (pending.state(), pending.nonce());
-            let (location, _, _) = client
-                .authorize_url(CoreAuthenticationFlow::AuthorizationCode, move || state, move || nonce)
-                .add_scope(Scope::new("email".into()))
-                .add_scope(Scope::new("profile".into()))
-                .set_pkce_challenge(challenge)
-                .url();
-            Ok(Begun { location: location.into(), cookie: pending.into_cookie(&inner.cookie) })
-        })
-        .await
+        let inner = &self.0;
+        let metadata = match inner.known.fresh(&inner.clock) {
+            Some(metadata) => metadata,
+            None => self.blocking(Inner::metadata).await?,
+        };
+        let (pending, challenge) = Pending::new(next, inner.clock.now().unix);
+        let (state, nonce) = (pending.state(), pending.nonce());
+        let (location, _, _) = inner
+            .client(&metadata)
+            .authorize_url(CoreAuthenticationFlow::AuthorizationCode, move || state, move || nonce)
+            .add_scope(Scope::new("email".into()))
+            .add_scope(Scope::new("profile".into()))
+            .set_pkce_challenge(challenge)
+            .url();
+        Ok(Begun { location: location.into(), cookie: pending.into_cookie(&inner.cookie) })
     }
 
     /// Ends a sign-in: `carried` is what the browser's cookie says. Gives whom the provider vouches for, and where
@@ -145,7 +148,8 @@ impl Provider {
         &self,
         ask: impl FnOnce(&Inner) -> Result<T, Failed> + Send + 'static,
     ) -> Result<T, Failed> {
-        let permit = Arc::clone(&self.0.exchanges).try_acquire_owned().map_err(|_| Failed::Busy)?;
+        let permit = tokio::time::timeout(QUEUE_TIMEOUT, Arc::clone(&self.0.exchanges).acquire_owned());
+        let permit = permit.await.map_err(|_| Failed::Busy)?;
         let inner = Arc::clone(&self.0);
         let asked = tokio::task::spawn_blocking(move || {
             let _held_until_answered = permit;

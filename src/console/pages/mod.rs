@@ -3,12 +3,14 @@
 //! Handlers parse, call operations and render. Never decides who may do what: operations do.
 
 mod assets;
+mod chart;
 mod failure;
 mod notice;
 mod openid;
+mod sheet;
 mod shell;
 mod sign_in;
-mod stamp;
+mod time;
 
 use askama::Template;
 use axum::Router;

@@ -5,9 +5,9 @@
 
 use super::failure::Failure;
 use super::notice::Notice;
+use super::time::Reading;
 use crate::console::operations::{Caller, Operations};
 use crate::console::view::OrganizationView;
-use crate::domain::clock::UnixMillis;
 use crate::domain::role::Role;
 use crate::domain::zone::Zone;
 
@@ -52,10 +52,8 @@ pub(crate) struct Shell {
     pub(crate) place: Place,
     /// What just happened.
     pub(crate) notice: Option<Notice>,
-    /// The zone that instants are shown in.
-    pub(crate) zone: Zone,
-    /// The instant that the page shows.
-    pub(crate) now: UnixMillis,
+    /// How the person reads instants at the moment that the page is of.
+    pub(crate) reading: Reading,
 }
 
 /// One entry of the account menu.
@@ -100,8 +98,7 @@ impl Shell {
             role: role_in_words(role),
             place,
             notice: None,
-            zone,
-            now: operations.now(),
+            reading: Reading::new(operations.now(), None, &zone),
         })
     }
 
