@@ -3,6 +3,7 @@
 //! Promises that a view holds nothing secret: it is made from records, which hold none. Never decides anything.
 
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::{AgentId, KeyId, OrganizationId};
@@ -46,7 +47,7 @@ pub trait Tagged {
 }
 
 /// A page of a list.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Page<T> {
     /// The records, oldest first.
     pub items: Vec<T>,
@@ -55,8 +56,9 @@ pub struct Page<T> {
 }
 
 /// An organization.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Organization)]
 pub struct OrganizationView {
     /// Its id.
     pub id: OrganizationId,
@@ -95,8 +97,9 @@ impl Tagged for OrganizationView {
 }
 
 /// An agent.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Agent)]
 pub struct AgentView {
     /// Its id.
     pub id: AgentId,
@@ -129,8 +132,9 @@ impl Tagged for AgentView {
 }
 
 /// What a key opens.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(tag = "type", rename_all = "lowercase")]
+#[schema(as = Scope)]
 pub enum ScopeView {
     /// Every agent of its organization.
     Organization,
@@ -142,8 +146,9 @@ pub enum ScopeView {
 }
 
 /// A key, without its secret.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Key)]
 pub struct KeyView {
     /// Its id.
     pub id: KeyId,
@@ -198,7 +203,8 @@ impl Tagged for KeyView {
 }
 
 /// The keys of an organization, with how many there are and may be.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = KeyPage)]
 pub struct KeyPage {
     /// The keys, oldest first.
     pub items: Vec<KeyView>,
@@ -211,8 +217,9 @@ pub struct KeyPage {
 }
 
 /// How far the end of some keys has got.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Revocation)]
 pub struct RevocationView {
     /// Whether every gateway confirmed.
     pub state: RevocationState,
@@ -229,8 +236,9 @@ pub struct RevocationView {
 }
 
 /// Whether a revocation is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = RevocationState)]
 pub enum RevocationState {
     /// Every gateway confirmed: none admits the keys, and what they had running is cut.
     Complete,

@@ -12,6 +12,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::{IntoParams, openapi};
 
 use super::problem::Problem;
 use crate::console::operations::{Caller, Expected, FieldProblem, Operations};
@@ -80,10 +83,15 @@ where
 }
 
 /// Which part of a list.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Paging {
+    /// How many records at most.
+    #[param(minimum = 1, maximum = 200, default = 50, required = false, value_type = u32)]
     limit: Option<u32>,
+    /// The `next` of the page before.
+    #[param(format = "uuid", required = false, value_type = String)]
     cursor: Option<String>,
 }
 
@@ -103,8 +111,24 @@ impl Paging {
     }
 }
 
+/// `*` or a list of entity tags (RFC 9110 section 8.8.3).
+const TAGS: &str = r#"^(\*|(W/)?"[!#-~]*"(, *(W/)?"[!#-~]*")*)$"#;
+
 /// What `If-Match` expects (RFC 9110 section 13.1.1).
 pub(super) struct IfMatch(pub(super) Expected);
+
+impl IntoParams for IfMatch {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let tags = ObjectBuilder::new().schema_type(Type::String).pattern(Some(TAGS)).build();
+        let described = ParameterBuilder::new()
+            .name("If-Match")
+            .parameter_in(ParameterIn::Header)
+            .required(openapi::Required::False)
+            .description(Some("One or several entity tags: the request is done only where the record is in one of these states."))
+            .schema(Some(tags));
+        vec![described.build()]
+    }
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     type Rejection = Problem;
@@ -114,15 +138,37 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
         let mut any = true;
         for field in parts.headers.get_all(header::IF_MATCH) {
             any = false;
-            let text = field.to_str().map_err(|_| {
-                Problem::with(StatusCode::BAD_REQUEST, "the field `If-Match` is not valid: expected an ETag")
-            })?;
-            if text.trim() == "*" {
+            if field.as_bytes().trim_ascii() == b"*" {
                 return Ok(IfMatch(Expected::Anything));
             }
-            tags.extend(text.split(',').map(|tag| tag.trim().to_owned()));
+            let listed = field.to_str().ok().and_then(entity_tags);
+            tags.extend(listed.ok_or_else(|| {
+                let detail = "the field `If-Match` is not valid: expected `*` or entity tags in quotation marks";
+                Problem::with(StatusCode::BAD_REQUEST, detail)
+            })?);
         }
         Ok(IfMatch(if any { Expected::Anything } else { Expected::OneOf(tags) }))
+    }
+}
+
+/// The tags of a list, with their quotation marks. `None` where it is not one.
+fn entity_tags(list: &str) -> Option<Vec<String>> {
+    let mut tags = Vec::new();
+    let mut rest = list.trim();
+    loop {
+        let (weak, opened) = match rest.strip_prefix("W/") {
+            Some(opened) => ("W/", opened),
+            None => ("", rest),
+        };
+        let (opaque, behind) = opened.strip_prefix('"')?.split_once('"')?;
+        if !opaque.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return None;
+        }
+        tags.push(format!("{weak}\"{opaque}\""));
+        rest = match behind.trim_start() {
+            "" => return Some(tags),
+            more => more.strip_prefix(',')?.trim_start(),
+        };
     }
 }
 

@@ -5,12 +5,16 @@
 
 mod agents;
 mod answer;
+mod describe;
+mod examples;
 mod extract;
 #[cfg(test)]
 mod failing;
+mod failures;
 mod keys;
 mod organizations;
 mod problem;
+mod shapes;
 
 use std::sync::Arc;
 
@@ -21,6 +25,9 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::get;
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::operations::Operations;
@@ -30,30 +37,31 @@ use problem::Problem;
 /// Everything the console serves, ready for a listener. `public_url` (no slash at its end) is how clients reach it:
 /// what is created is said to be there.
 pub fn router(operations: Operations, public_url: &str) -> Router {
-    let organization = "/api/v1/organizations/{org}";
+    let (calls, said) = OpenApiRouter::with_openapi(describe::blank(public_url))
+        .nest("/api/v1", calls())
+        .split_for_parts();
+    let description = Arc::new(describe::complete(&said));
     Router::new()
-        .route("/api/v1/session", get(session))
-        .route("/api/v1/organizations", get(organizations::list).post(organizations::create))
-        .route(
-            organization,
-            get(organizations::read).patch(organizations::change).delete(organizations::delete),
-        )
-        .route(&format!("{organization}/agents"), get(agents::list).post(agents::create))
-        .route(
-            &format!("{organization}/agents/{{agent}}"),
-            get(agents::read).patch(agents::change).delete(agents::delete),
-        )
-        .route(&format!("{organization}/keys"), get(keys::list).post(keys::create))
-        .route(
-            &format!("{organization}/keys/{{key}}"),
-            get(keys::read).patch(keys::change).delete(keys::delete),
-        )
-        .route(&format!("{organization}/keys/{{key}}/usage"), get(keys::usage))
+        .merge(calls)
+        .route("/api/v1/openapi.json", get(async move || answer::json(StatusCode::OK, &*description)))
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || Problem::of(StatusCode::METHOD_NOT_ALLOWED))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(from_fn_with_state(Arc::from(public_url), frame))
         .with_state(operations)
+}
+
+/// Every call, each with what it says of itself.
+fn calls() -> OpenApiRouter<Operations> {
+    OpenApiRouter::default()
+        .routes(routes!(session))
+        .routes(routes!(organizations::list, organizations::create))
+        .routes(routes!(organizations::read, organizations::change, organizations::delete))
+        .routes(routes!(agents::list, agents::create))
+        .routes(routes!(agents::read, agents::change, agents::delete))
+        .routes(routes!(keys::list, keys::create))
+        .routes(routes!(keys::read, keys::change, keys::delete))
+        .routes(routes!(keys::usage))
 }
 
 /// What every answer carries, whatever it says.
@@ -74,18 +82,25 @@ async fn frame(State(public_url): State<Arc<str>>, request: Request, next: Next)
 }
 
 /// Who the caller is.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Session)]
 struct SessionView {
     name: String,
-    roles: [RoleView; 1],
+    roles: Vec<RoleView>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = HeldRole)]
 struct RoleView {
     role: &'static str,
 }
 
+/// Who is calling
+///
+/// With their roles.
+#[utoipa::path(get, path = "/session", tag = "session", operation_id = "readSession",
+    responses((status = 200, description = "The caller.", body = SessionView)))]
 async fn session(By(caller): By) -> Response {
-    let roles = [RoleView { role: caller.role().as_str() }];
+    let roles = vec![RoleView { role: caller.role().as_str() }];
     answer::json(StatusCode::OK, &SessionView { name: caller.name().to_owned(), roles })
 }

@@ -6,6 +6,7 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::console::operations::{FieldProblem, Refused};
 use crate::store::StoreError;
@@ -23,20 +24,31 @@ pub struct Problem {
     challenge: Option<&'static str>,
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
+/// What is wrong, as RFC 9457 has it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct Document<'a> {
+    /// `about:blank`: the status says what kind of problem it is.
     r#type: &'static str,
+    /// The status in words.
     title: &'static str,
+    /// The status as a number.
     status: u16,
+    /// What is wrong with this request.
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<&'a str>,
+    /// Each field that is wrong.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<DocumentError<'a>>,
 }
 
-#[derive(Serialize)]
-struct DocumentError<'a> {
+/// A field that is wrong.
+#[derive(Serialize, ToSchema)]
+#[schema(as = FieldProblem)]
+pub(super) struct DocumentError<'a> {
+    /// Which, as a JSON pointer (RFC 6901) into the request's body; empty for the body itself.
     pointer: &'a str,
+    /// What was expected.
     detail: &'a str,
 }
 

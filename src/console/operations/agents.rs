@@ -1,6 +1,7 @@
 //! Agents: the backend programs that an organization's routes lead to.
 
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::{AGENTS_MAX, Caller, Expected, Operations, Refused, organization_facts};
 use crate::console::view::{AgentView, EntityTag, Page, RevocationView};
@@ -10,7 +11,7 @@ use crate::domain::organization::Agent;
 use crate::store::Action;
 
 /// An agent to create.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewAgent {
     /// Its name in addresses.
@@ -20,7 +21,7 @@ pub struct NewAgent {
 }
 
 /// What to change of an agent; what is absent stays.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AgentPatch {
     /// Its name in addresses.

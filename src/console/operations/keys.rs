@@ -4,6 +4,7 @@
 //! than its cap; and that a deleted key is refused when the deletion is answered.
 
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::input::{instant, present, present_instant};
 use super::refused::check_limits;
@@ -19,7 +20,7 @@ use crate::domain::secret::{Secret, SecretHash, SystemRandomness};
 use crate::store::{Action, Change};
 
 /// What a new key shall open.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
 pub enum NewScope {
     /// Every agent of the organization.
@@ -32,7 +33,7 @@ pub enum NewScope {
 }
 
 /// A key to create.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewKey {
     /// What people call it.
@@ -51,7 +52,7 @@ pub struct NewKey {
 }
 
 /// What to change of a key; what is absent stays. Never its scope.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KeyPatch {
     /// What people call it.

@@ -1,6 +1,7 @@
 //! Organizations: created, read, changed and deleted by operators.
 
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::input::present;
 use super::refused::check_limits;
@@ -14,7 +15,7 @@ use crate::domain::zone::Zone;
 use crate::store::Action;
 
 /// An organization to create.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewOrganization {
     /// Its name in addresses.
@@ -29,7 +30,7 @@ pub struct NewOrganization {
 }
 
 /// What to change of an organization; what is absent stays.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OrganizationPatch {
     /// Its name in addresses.

@@ -6,6 +6,7 @@
 use jiff::tz::TimeZone;
 use jiff::{RoundMode, Timestamp, ToSpan, Unit, Zoned, ZonedRound};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Caller, Operations, Refused};
 use crate::console::view::Instant;
@@ -23,7 +24,7 @@ const MINUTE_MS: u32 = 60_000;
 const QUARTER_MS: u32 = 15 * MINUTE_MS;
 
 /// The length of a bucket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Step {
     /// From second 0 of a minute.
@@ -47,8 +48,9 @@ pub struct UsageSpan {
 }
 
 /// A key's use.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Usage)]
 pub struct UsageView {
     /// The instant that all numbers are of.
     pub as_of: Instant,
@@ -61,8 +63,9 @@ pub struct UsageView {
 }
 
 /// One limit and its use.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = LimitUse)]
 pub struct LimitView {
     /// `rate`, `concurrency` or `quota`.
     pub kind: &'static str,
@@ -92,7 +95,7 @@ impl From<LimitUse> for LimitView {
 }
 
 /// Counts of requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ToSchema)]
 pub struct UsageTotals {
     /// Admitted and answered.
     pub allowed: u64,
@@ -103,7 +106,7 @@ pub struct UsageTotals {
 }
 
 /// One bucket of the series.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct UsagePoint {
     /// Where it begins.
     pub at: Instant,
