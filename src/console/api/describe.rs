@@ -4,10 +4,12 @@
 //! may call. Promises that every answer and every body has a shape and an example.
 
 use serde_json::{Map, Value, json};
-use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, ServerBuilder};
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, ServerBuilder};
 
 use super::examples;
 use super::failures::{self, FAILURES};
+use super::problem::{Document, DocumentError};
+use crate::domain::limit::{Period, Quota, Rate, Window};
 
 /// What is told before the first call.
 const INTRODUCTION: &str = "Everything that people do in the console, for programs. JSON over HTTP.";
@@ -34,7 +36,16 @@ pub(super) fn blank(public_url: &str) -> OpenApi {
         .description(Some(INTRODUCTION))
         .version(env!("CARGO_PKG_VERSION"));
     let server = ServerBuilder::new().url(public_url).build();
-    OpenApiBuilder::new().info(information).servers(Some([server])).build()
+    // What other schemas refer to without containing it.
+    let components = ComponentsBuilder::new()
+        .schema_from::<Document<'static>>()
+        .schema_from::<DocumentError<'static>>()
+        .schema_from::<Rate>()
+        .schema_from::<Quota>()
+        .schema_from::<Period>()
+        .schema_from::<Window>()
+        .build();
+    OpenApiBuilder::new().info(information).servers(Some([server])).components(Some(components)).build()
 }
 
 /// The whole description, from what handlers have said.
