@@ -16,7 +16,8 @@ use tokio::task::JoinHandle;
 use self::http::Port;
 use crate::config::reload::may_replace;
 use crate::config::{self, Config, Problems};
-use crate::console::{self, operations::Operations};
+use crate::console::operations::{Operations, Rules, SessionRules};
+use crate::console;
 use crate::domain::clock::Clock;
 use crate::gateway::{Gateway, Guard, Listening, Planes, Settings};
 use crate::keytable::KeyTable;
@@ -123,8 +124,7 @@ impl App {
             keys,
             limiter,
             clock,
-            config.key_format.clone(),
-            config.keys_per_organization,
+            rules(&config),
         );
         let (leave, left) = watch::channel(false);
         let site = Arc::new(site(&config, &addresses));
@@ -244,6 +244,18 @@ fn site(config: &Config, addresses: &Addresses) -> console::Site {
         gateway_url: addresses.gateway.first().map(|address| format!("http://{address}")).unwrap_or_default(),
         routes: ArcSwap::from_pointee(config.routes.clone()),
         trusted_proxies: config.gateway.trusted_proxies.clone(),
+    }
+}
+
+/// What the control plane is told of the configuration.
+fn rules(config: &Config) -> Rules {
+    Rules {
+        key_format: config.key_format.clone(),
+        keys_per_organization: config.keys_per_organization,
+        sessions: SessionRules {
+            idle_timeout: config.console.sessions.idle_timeout,
+            lifetime: config.console.sessions.lifetime,
+        },
     }
 }
 

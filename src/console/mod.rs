@@ -60,8 +60,8 @@ impl FromRef<Shared> for Arc<Site> {
 
 /// Everything the console serves, ready for a listener.
 pub fn router(operations: Operations, site: Arc<Site>) -> Router {
-    let api = api::router(operations.clone(), &site.public_url);
     let shared = Shared { operations, site: Arc::clone(&site) };
+    let api = api::router(shared.clone());
     let router = pages::router().with_state(shared).merge(api).fallback(nowhere);
     front::before(router, &site)
 }

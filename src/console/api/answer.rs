@@ -54,7 +54,8 @@ pub(super) fn revocation(revocation: RevocationView) -> Response {
     json(status, &Ended { revocation })
 }
 
-fn tagged(mut response: Response, tag: &EntityTag) -> Response {
+/// `response` with the tag of the record that it shows.
+pub(super) fn tagged(mut response: Response, tag: &EntityTag) -> Response {
     if let Ok(tag) = HeaderValue::from_str(tag.as_str()) {
         response.headers_mut().insert(header::ETAG, tag);
     }

@@ -15,18 +15,24 @@ use crate::domain::limit::{Period, Quota, Rate, Window};
 const INTRODUCTION: &str = "Everything that people do in the console, for programs. JSON over HTTP.";
 
 /// Groups of calls, in the order in which they are shown.
-const TAGS: [(&str, &str); 4] = [
-    ("session", "Who is calling."),
+const TAGS: [(&str, &str); 7] = [
+    ("session", "Who is calling; signing in and out; one's own name, time zone, password and sessions."),
     ("organizations", "Tenants. Each owns agents, members and keys."),
     ("agents", "Backend programs of an organization, which routes lead to."),
     ("keys", "Credentials that programs send to the gateway."),
+    ("members", "People in an organization: organization admins, and agent admins of some of its agents."),
+    ("invitations", "What a link that lets somebody in is to, and accepting it."),
+    ("audit", "Who did what."),
 ];
 
-/// Parameters of paths: name, what it is, schema's name, example.
-const NAMES: [(&str, &str, &str); 3] = [
+/// Parameters of paths: name, what it is, example.
+const NAMES: [(&str, &str, &str); 6] = [
     ("org", "The slug or id of an organization.", "acme"),
     ("agent", "The slug or id of an agent.", "echo"),
     ("key", "The id of a key.", examples::KEY_ID),
+    ("member", "The id of a member.", examples::MEMBER_ID),
+    ("session", "The id of a session.", examples::SESSION_ID),
+    ("token", "What the link of an invitation ends with.", examples::INVITATION),
 ];
 
 /// A document to which handlers add themselves. `public_url` is how clients reach the API.
@@ -114,11 +120,10 @@ fn complete_call(path: &str, method: &str, call: &mut Value) {
 fn complete_answer(status: &str, answer: &mut Value) {
     let mut fields = vec!["x-request-id"];
     if status == "201" {
-        fields.push("Location");
+        fields.extend(["Location", "ETag"]);
     }
-    if status == "201" || answer.pointer("/headers/ETag").is_some() {
-        fields.push("ETag");
-    }
+    let said = |name: &&&str| answer.get("headers").is_some_and(|headers| headers.get(**name).is_some());
+    fields.extend(["ETag", "Set-Cookie"].iter().filter(said));
     put(answer, "headers", header_references(&fields));
     illustrate(answer);
 }
@@ -159,6 +164,7 @@ fn headers() -> Value {
             "required": true, "schema": {"type": "string", "format": "uri"},
         },
         "etag": text("Tells this state of the record from every other. Send it as `If-Match` with a change."),
+        "set-cookie": text("The cookie that holds the session, or its end."),
         "www-authenticate": text("How to present a token (RFC 6750)."),
         "retry-after": {
             "description": "Seconds after which another try is worth it.",

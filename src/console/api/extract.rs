@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use axum::body::Bytes;
 use axum::extract::path::Path;
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
@@ -17,7 +17,9 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::{IntoParams, openapi};
 
 use super::problem::Problem;
-use crate::console::operations::{Caller, Expected, FieldProblem, Operations};
+use crate::console::{Shared, session};
+use crate::console::operations::{Caller, Expected, FieldProblem, SignedIn};
+use crate::domain::clock::UnixMillis;
 
 /// Largest body: a key with every limit is under a kibibyte.
 pub(super) const BODY_BYTES_MAX: usize = 64 * 1_024;
@@ -25,16 +27,48 @@ pub(super) const BODY_BYTES_MAX: usize = 64 * 1_024;
 const PAGE_DEFAULT: u32 = 50;
 const PAGE_MAX: u32 = 200;
 
-/// Who calls, with a token that was checked.
+/// Who calls: by a management token, else by the session of a browser.
 pub(super) struct By(pub(super) Caller);
 
-impl FromRequestParts<Operations> for By {
+impl FromRequestParts<Shared> for By {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, operations: &Operations) -> Result<By, Problem> {
-        let credential = bearer(&parts.headers).ok_or_else(|| Problem::unauthorized(false))?;
-        let caller = operations.authenticate(credential).await?;
-        caller.map(By).ok_or_else(|| Problem::unauthorized(true))
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<By, Problem> {
+        let operations = &shared.operations;
+        if let Some(credential) = bearer(&parts.headers) {
+            let caller = operations.authenticate(credential).await?;
+            return caller.map(By).ok_or_else(|| Problem::unauthorized(true));
+        }
+        let signed_in = session::resume(operations, &shared.site, &parts.headers).await?;
+        signed_in.map(|signed_in| By(signed_in.caller)).ok_or_else(|| Problem::unauthorized(false))
+    }
+}
+
+/// Who calls by the session of a browser, and which; a program has none.
+pub(super) struct InSession(pub(super) SignedIn);
+
+impl FromRequestParts<Shared> for InSession {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<InSession, Problem> {
+        if bearer(&parts.headers).is_some() {
+            By::from_request_parts(parts, shared).await?;
+            return Err(Problem::with(StatusCode::FORBIDDEN, "a management token has no session"));
+        }
+        let signed_in = session::resume(&shared.operations, &shared.site, &parts.headers).await?;
+        signed_in.map(InSession).ok_or_else(|| Problem::unauthorized(false))
+    }
+}
+
+impl OptionalFromRequestParts<Shared> for InSession {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Option<InSession>, Problem> {
+        if bearer(&parts.headers).is_some() {
+            return Ok(None);
+        }
+        let signed_in = session::resume(&shared.operations, &shared.site, &parts.headers).await?;
+        Ok(signed_in.map(InSession))
     }
 }
 
@@ -98,17 +132,29 @@ pub(super) struct Paging {
 impl Paging {
     /// How many records, and behind which.
     pub(super) fn resolve<Id: FromStr>(self) -> Result<(Option<Id>, u32), Problem> {
-        let limit = self.limit.unwrap_or(PAGE_DEFAULT);
-        if !(1..=PAGE_MAX).contains(&limit) {
-            let detail = format!("the parameter `limit` is not valid: expected 1 to {PAGE_MAX}");
-            return Err(Problem::with(StatusCode::BAD_REQUEST, detail));
-        }
-        let after = self.cursor.map(|cursor| cursor.parse()).transpose().map_err(|_| {
-            let detail = "the parameter `cursor` is not valid: expected the `next` of the page before";
-            Problem::with(StatusCode::BAD_REQUEST, detail)
-        })?;
-        Ok((after, limit))
+        page_of(self.limit, self.cursor)
     }
+}
+
+/// The page that `limit` and `cursor` ask for.
+pub(super) fn page_of<Id: FromStr>(
+    limit: Option<u32>,
+    cursor: Option<String>,
+) -> Result<(Option<Id>, u32), Problem> {
+    let limit = limit.unwrap_or(PAGE_DEFAULT);
+    if !(1..=PAGE_MAX).contains(&limit) {
+        return Err(Problem::parameter("limit", &format!("expected 1 to {PAGE_MAX}")));
+    }
+    let after = cursor.map(|cursor| cursor.parse()).transpose();
+    Ok((after.map_err(|_| Problem::parameter("cursor", "expected the `next` of the page before"))?, limit))
+}
+
+/// An instant in a query.
+pub(super) fn instant(name: &str, written: Option<String>) -> Result<Option<UnixMillis>, Problem> {
+    let Some(text) = written else { return Ok(None) };
+    let instant = UnixMillis::parse_rfc3339(&text);
+    let expected = "expected an instant such as 2027-01-31T18:00:00Z";
+    instant.map(Some).ok_or_else(|| Problem::parameter(name, expected))
 }
 
 /// `*` or a list of entity tags (RFC 9110 section 8.8.3).

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::answer::{self, Ended};
-use super::extract::{Body, By, IfMatch, Named, Paging, Query};
+use super::extract::{Body, By, IfMatch, Named, Paging, Query, instant};
 use super::problem::Problem;
 use crate::console::operations::{KeyPatch, NewKey, Operations, Step, UsageSpan, UsageView};
 use crate::console::view::{KeyPage, KeyView, Tagged};
@@ -141,14 +141,4 @@ pub(super) async fn usage(
     };
     let usage = operations.read_usage(&caller, &organization, &key, span).await?;
     Ok(answer::json(StatusCode::OK, &usage))
-}
-
-fn instant(name: &str, written: Option<String>) -> Result<Option<UnixMillis>, Problem> {
-    let Some(text) = written else { return Ok(None) };
-    let instant = UnixMillis::parse_rfc3339(&text).ok_or_else(|| {
-        let detail =
-            format!("the parameter `{name}` is not valid: expected an instant such as 2027-01-31T18:00:00Z");
-        Problem::with(StatusCode::BAD_REQUEST, detail)
-    })?;
-    Ok(Some(instant))
 }

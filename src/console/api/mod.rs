@@ -4,6 +4,7 @@
 
 mod agents;
 mod answer;
+mod audit;
 mod describe;
 mod docs;
 mod examples;
@@ -12,8 +13,10 @@ mod extract;
 mod failing;
 mod failures;
 mod keys;
+mod members;
 mod organizations;
 mod problem;
+mod session;
 mod shapes;
 
 use std::sync::Arc;
@@ -23,17 +26,17 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use serde::Serialize;
-use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::operations::Operations;
-use extract::{BODY_BYTES_MAX, By};
+use super::Shared;
+use extract::BODY_BYTES_MAX;
 use problem::Problem;
 
-/// The API, without what stands before all of the console. `public_url` (no slash at its end) is how clients reach it.
-pub(super) fn router(operations: Operations, public_url: &str) -> Router {
+/// The API, without what stands before all of the console.
+///
+/// `public_url` (no slash at its end) is how clients reach it.
+pub(super) fn router(public_url: &str) -> Router<Shared> {
     let (calls, said) = OpenApiRouter::with_openapi(describe::blank(public_url))
         .nest("/api/v1", calls())
         .split_for_parts();
@@ -45,13 +48,15 @@ pub(super) fn router(operations: Operations, public_url: &str) -> Router {
         .route("/api/docs", get(async move || docs::show(&page)))
         .method_not_allowed_fallback(async || Problem::of(StatusCode::METHOD_NOT_ALLOWED))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(operations)
 }
 
 /// Every call, each with what it says of itself.
-fn calls() -> OpenApiRouter<Operations> {
+fn calls() -> OpenApiRouter<Shared> {
     OpenApiRouter::default()
-        .routes(routes!(session))
+        .routes(routes!(session::read, session::sign_in, session::change, session::sign_out))
+        .routes(routes!(session::change_password))
+        .routes(routes!(session::list, session::sign_out_everywhere))
+        .routes(routes!(session::end))
         .routes(routes!(organizations::list, organizations::create))
         .routes(routes!(organizations::read, organizations::change, organizations::delete))
         .routes(routes!(agents::list, agents::create))
@@ -59,6 +64,11 @@ fn calls() -> OpenApiRouter<Operations> {
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::read, keys::change, keys::delete))
         .routes(routes!(keys::usage))
+        .routes(routes!(members::list, members::create))
+        .routes(routes!(members::read, members::change, members::delete))
+        .routes(routes!(members::renew))
+        .routes(routes!(audit::list))
+        .routes(routes!(session::read_invitation, session::accept_invitation))
 }
 
 /// Whether a path belongs to the API, where answers are JSON whatever they say.
@@ -75,28 +85,4 @@ pub(super) fn not_found() -> Response {
 pub(super) fn from_elsewhere() -> Response {
     Problem::with(StatusCode::FORBIDDEN, "the request comes from another site; nothing was changed")
         .into_response()
-}
-
-/// Who the caller is.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Session)]
-struct SessionView {
-    name: String,
-    roles: Vec<RoleView>,
-}
-
-#[derive(Serialize, ToSchema)]
-#[schema(as = HeldRole)]
-struct RoleView {
-    role: &'static str,
-}
-
-/// Who is calling
-///
-/// With their roles.
-#[utoipa::path(get, path = "/session", tag = "session", operation_id = "readSession",
-    responses((status = 200, description = "The caller.", body = SessionView)))]
-async fn session(By(caller): By) -> Response {
-    let roles = vec![RoleView { role: caller.role().as_str() }];
-    answer::json(StatusCode::OK, &SessionView { name: caller.name().to_owned(), roles })
 }

@@ -14,6 +14,9 @@ use crate::store::StoreError;
 /// Seconds after which a refused change is worth another try: a lock is held for milliseconds.
 const RETRY_AFTER_S: &str = "1";
 
+/// How to present a token (RFC 6750 section 3).
+const CHALLENGE: &str = "Bearer realm=\"keystile\"";
+
 /// A problem document.
 #[derive(Debug, Clone)]
 #[expect(unreachable_pub, reason = "an extractor's rejection must be as public as the type it extracts")]
@@ -22,6 +25,7 @@ pub struct Problem {
     detail: Option<String>,
     errors: Vec<FieldProblem>,
     challenge: Option<&'static str>,
+    retry_after_s: Option<u64>,
 }
 
 /// What is wrong, as RFC 9457 has it.
@@ -55,7 +59,7 @@ pub(super) struct DocumentError<'a> {
 impl Problem {
     /// A problem of which the status says all.
     pub(super) fn of(status: StatusCode) -> Problem {
-        Problem { status, detail: None, errors: Vec::new(), challenge: None }
+        Problem { status, detail: None, errors: Vec::new(), challenge: None, retry_after_s: None }
     }
 
     /// A problem with its own sentence.
@@ -63,10 +67,21 @@ impl Problem {
         Problem { detail: Some(detail.into()), ..Problem::of(status) }
     }
 
+    /// A parameter of the query is wrong.
+    pub(super) fn parameter(name: &str, expected: &str) -> Problem {
+        let detail = format!("the parameter `{name}` is not valid: {expected}");
+        Problem::with(StatusCode::BAD_REQUEST, detail)
+    }
+
     /// Some fields of the body are wrong.
     pub(super) fn fields(errors: Vec<FieldProblem>) -> Problem {
         let detail = "some fields are not valid".to_owned();
         Problem { detail: Some(detail), errors, ..Problem::of(StatusCode::UNPROCESSABLE_ENTITY) }
+    }
+
+    /// The same, worth another try after so many seconds.
+    fn retry_after(self, seconds: u64) -> Problem {
+        Problem { retry_after_s: Some(seconds), ..self }
     }
 
     /// No such thing, or none that the caller may know of.
@@ -79,7 +94,7 @@ impl Problem {
         let challenge = if presented {
             "Bearer realm=\"keystile\", error=\"invalid_token\""
         } else {
-            "Bearer realm=\"keystile\""
+            CHALLENGE
         };
         let detail = "a management token is needed: `Authorization: Bearer ksm_…`";
         Problem { challenge: Some(challenge), ..Problem::with(StatusCode::UNAUTHORIZED, detail) }
@@ -107,7 +122,9 @@ impl IntoResponse for Problem {
         if let Some(challenge) = self.challenge {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        } else if self.status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
         }
         response
@@ -126,6 +143,18 @@ impl From<Refused> for Problem {
             Refused::KeysAtCap { .. } | Refused::AgentsAtCap { .. } => {
                 Problem::with(StatusCode::CONFLICT, format!("{said}; delete one first"))
             }
+            Refused::MembersAtCap { .. } => Problem::with(StatusCode::CONFLICT, format!("{said}; remove one first")),
+            Refused::LastAdmin | Refused::AlreadyCome | Refused::AlreadyDone => {
+                Problem::with(StatusCode::CONFLICT, said)
+            }
+            Refused::SignInFailed => {
+                // Whoever answers 401 has to say how to do better (RFC 9110 section 15.5.2), here too.
+                Problem { challenge: Some(CHALLENGE), ..Problem::with(StatusCode::UNAUTHORIZED, said) }
+            }
+            Refused::TooManyAttempts { retry_after_s } => {
+                Problem::with(StatusCode::TOO_MANY_REQUESTS, said).retry_after(retry_after_s)
+            }
+            Refused::Busy => Problem::with(StatusCode::SERVICE_UNAVAILABLE, said),
             Refused::Stale => {
                 Problem::with(StatusCode::PRECONDITION_FAILED, format!("{said}; read it again and repeat"))
             }

@@ -12,11 +12,14 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::console::view::Instant;
 use crate::domain::clock::UnixMillis;
-use crate::domain::id::{AgentId, KeyId, OrganizationId};
+use crate::domain::id::{AgentId, AuditId, KeyId, MemberId, OrganizationId, SessionId};
 use crate::domain::limit::{Limits, Period, Quota, REQUESTS_MAX, Rate, Window};
+use crate::domain::member::MemberRole;
 use crate::domain::name::{Name, SLUG_BYTES_MAX, Slug};
+use crate::domain::person::{EMAIL_BYTES_MAX, Email};
 use crate::domain::scope::Access;
 use crate::domain::zone::Zone;
+use crate::store::FieldChange;
 
 /// White space that is cut from a name's ends, and control characters that it may not hold; for a class of a pattern.
 const WHITE: &str = r"\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000";
@@ -41,7 +44,7 @@ macro_rules! shape {
     )+};
 }
 
-shape!(OrganizationId, AgentId, KeyId => "Id", text("The id of a record: a UUID of version 7. Sorting by id sorts by creation.")
+shape!(OrganizationId, AgentId, KeyId, MemberId, SessionId, AuditId => "Id", text("The id of a record: a UUID of version 7. Sorting by id sorts by creation.")
     .format(Some(SchemaFormat::Custom("uuid".to_owned()))));
 
 shape!(Name => "Name", text("1 to 64 characters of any script, without control characters. White space at its ends is cut.")
@@ -60,6 +63,25 @@ shape!(Instant, UnixMillis => "Instant", text("An instant in RFC 3339. Answers a
 shape!(Zone => "TimeZone", text("The IANA name of a time zone.").format(Some(SchemaFormat::Custom("time-zone".to_owned()))));
 
 shape!(Access => "Access", values("Which methods a key may use: every one, or `GET`, `HEAD` and `OPTIONS` only.", &["all", "read"]));
+
+shape!(MemberRole => "MemberRole", values(
+    "What a member may do: everything inside the organization, or the keys of some of its agents.",
+    &["organization-admin", "agent-admin"],
+));
+
+shape!(Email => "Email", text("An e-mail address. It is kept in lower case.")
+    .format(Some(SchemaFormat::Custom("email".to_owned())))
+    .max_length(Some(EMAIL_BYTES_MAX)));
+
+shape!(FieldChange => "FieldChange", ObjectBuilder::new()
+    .schema_type(Type::Object)
+    .description(Some("A field that an action changed."))
+    .property("field", text("Which, as the API calls it."))
+    .property("from", optional(text("What it was; null where it was not set.")))
+    .property("to", optional(text("What it is; null where it is no longer set.")))
+    .required("field")
+    .required("from")
+    .required("to"));
 
 shape!(Period => "Period", values("The time that a rate counts per.", &["second", "minute", "hour", "day"]));
 
