@@ -196,7 +196,10 @@ impl Limits {
         if let (Some(own), Some(outer)) = (self.rate, outer.rate) {
             if own.is_faster_than(outer) {
                 let (requests, per) = (outer.requests, outer.per.as_str());
-                breach("/rate/requests".into(), format!("expected at most the organization's {requests} per {per}"));
+                breach(
+                    "/rate/requests".into(),
+                    format!("expected at most the organization's {requests} per {per}"),
+                );
             }
             if own.burst > outer.burst {
                 breach("/rate/burst".into(), format!("expected at most the organization's {}", outer.burst));

@@ -55,16 +55,20 @@ impl MemberRow {
     }
 }
 
-const MEMBER_BY_ID: &str = "SELECT m.id, m.organization_id, m.person_id, p.email, p.name, m.role, m.accepted, m.disabled,
+const MEMBER_BY_ID: &str =
+    "SELECT m.id, m.organization_id, m.person_id, p.email, p.name, m.role, m.accepted, m.disabled,
      m.invited_until, m.created_at, m.revision FROM members m JOIN people p ON p.id = m.person_id
      WHERE m.organization_id = $1 AND m.id = $2";
-const MEMBER_BY_INVITATION: &str = "SELECT m.id, m.organization_id, m.person_id, p.email, p.name, m.role, m.accepted,
+const MEMBER_BY_INVITATION: &str =
+    "SELECT m.id, m.organization_id, m.person_id, p.email, p.name, m.role, m.accepted,
      m.disabled, m.invited_until, m.created_at, m.revision FROM members m JOIN people p ON p.id = m.person_id
      WHERE m.invitation_hash = $1";
-const MEMBERS_AFTER: &str = "SELECT m.id, m.organization_id, m.person_id, p.email, p.name, m.role, m.accepted, m.disabled,
+const MEMBERS_AFTER: &str =
+    "SELECT m.id, m.organization_id, m.person_id, p.email, p.name, m.role, m.accepted, m.disabled,
      m.invited_until, m.created_at, m.revision FROM members m JOIN people p ON p.id = m.person_id
      WHERE m.organization_id = $1 AND m.id > $2 ORDER BY m.id LIMIT $3";
-const MEMBERS_OF_PERSON: &str = "SELECT m.id, m.organization_id, m.person_id, p.email, p.name, m.role, m.accepted,
+const MEMBERS_OF_PERSON: &str =
+    "SELECT m.id, m.organization_id, m.person_id, p.email, p.name, m.role, m.accepted,
      m.disabled, m.invited_until, m.created_at, m.revision FROM members m JOIN people p ON p.id = m.person_id
      WHERE m.person_id = $1 ORDER BY m.id";
 const AGENTS_OF_MEMBERS: &str = "SELECT ma.member_id, ma.agent_id FROM member_agents ma
@@ -166,10 +170,8 @@ impl Change {
 
     /// Every place of a person, held or not, without agents.
     pub(crate) async fn members_of_person(&mut self, person: PersonId) -> Result<Vec<Member>, StoreError> {
-        let rows: Vec<MemberRow> = sqlx::query_as(MEMBERS_OF_PERSON)
-            .bind(person.to_string())
-            .fetch_all(self.connection())
-            .await?;
+        let rows: Vec<MemberRow> =
+            sqlx::query_as(MEMBERS_OF_PERSON).bind(person.to_string()).fetch_all(self.connection()).await?;
         rows.into_iter().map(|row| row.read(Vec::new())).collect()
     }
 
@@ -273,10 +275,11 @@ impl Change {
         organization: OrganizationId,
     ) -> Result<Vec<PersonId>, StoreError> {
         let organization = organization.to_string();
-        let people: Vec<String> = sqlx::query_scalar("SELECT person_id FROM members WHERE organization_id = $1")
-            .bind(&organization)
-            .fetch_all(self.connection())
-            .await?;
+        let people: Vec<String> =
+            sqlx::query_scalar("SELECT person_id FROM members WHERE organization_id = $1")
+                .bind(&organization)
+                .fetch_all(self.connection())
+                .await?;
         for statement in [
             "DELETE FROM member_agents WHERE member_id IN (SELECT id FROM members WHERE organization_id = $1)",
             "DELETE FROM members WHERE organization_id = $1",
@@ -288,7 +291,9 @@ impl Change {
 
     /// Deletes a member. The person stays.
     pub(crate) async fn delete_member(&mut self, member: MemberId) -> Result<(), StoreError> {
-        for statement in ["DELETE FROM member_agents WHERE member_id = $1", "DELETE FROM members WHERE id = $1"] {
+        for statement in
+            ["DELETE FROM member_agents WHERE member_id = $1", "DELETE FROM members WHERE id = $1"]
+        {
             sqlx::query(statement).bind(member.to_string()).execute(self.connection()).await?;
         }
         Ok(())

@@ -72,11 +72,14 @@ pub(crate) struct Place {
     pub(crate) agents: Vec<(AgentId, Slug)>,
 }
 
-const PERSON_BY_ID: &str = "SELECT id, email, name, time_zone, password_hash, openid_issuer, openid_subject, is_operator,
+const PERSON_BY_ID: &str =
+    "SELECT id, email, name, time_zone, password_hash, openid_issuer, openid_subject, is_operator,
      created_at FROM people WHERE id = $1";
-const PERSON_BY_EMAIL: &str = "SELECT id, email, name, time_zone, password_hash, openid_issuer, openid_subject,
+const PERSON_BY_EMAIL: &str =
+    "SELECT id, email, name, time_zone, password_hash, openid_issuer, openid_subject,
      is_operator, created_at FROM people WHERE email = $1";
-const PERSON_BY_OPENID: &str = "SELECT id, email, name, time_zone, password_hash, openid_issuer, openid_subject,
+const PERSON_BY_OPENID: &str =
+    "SELECT id, email, name, time_zone, password_hash, openid_issuer, openid_subject,
      is_operator, created_at FROM people WHERE openid_issuer = $1 AND openid_subject = $2";
 const PLACES: &str = "SELECT m.id, m.organization_id, o.slug, o.name, m.role
      FROM members m JOIN organizations o ON o.id = m.organization_id
@@ -120,7 +123,10 @@ pub(super) fn role(record: &str, text: &str) -> Result<MemberRole, StoreError> {
     [MemberRole::OrganizationAdmin, MemberRole::AgentAdmin]
         .into_iter()
         .find(|role| role.as_str() == text)
-        .ok_or_else(|| StoreError::Damaged { record: record.to_owned(), detail: "role: not known".to_owned() })
+        .ok_or_else(|| StoreError::Damaged {
+            record: record.to_owned(),
+            detail: "role: not known".to_owned(),
+        })
 }
 
 impl Database {

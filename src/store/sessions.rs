@@ -58,9 +58,11 @@ impl SessionRow {
     }
 }
 
-const SESSION_BY_HASH: &str = "SELECT id, person_id, created_at, seen_at, expires_at, address, user_agent FROM sessions
+const SESSION_BY_HASH: &str =
+    "SELECT id, person_id, created_at, seen_at, expires_at, address, user_agent FROM sessions
      WHERE hash = $1 AND expires_at > $2 AND seen_at > $3";
-const SESSIONS_OF_PERSON: &str = "SELECT id, person_id, created_at, seen_at, expires_at, address, user_agent FROM sessions
+const SESSIONS_OF_PERSON: &str =
+    "SELECT id, person_id, created_at, seen_at, expires_at, address, user_agent FROM sessions
      WHERE person_id = $1 AND expires_at > $2 AND seen_at > $3 ORDER BY id DESC";
 
 impl Database {
@@ -135,7 +137,10 @@ impl Change {
         sessions_max: u32,
     ) -> Result<(), StoreError> {
         let at = self.at().as_i64();
-        sqlx::query("DELETE FROM sessions WHERE expires_at <= $1").bind(at).execute(self.connection()).await?;
+        sqlx::query("DELETE FROM sessions WHERE expires_at <= $1")
+            .bind(at)
+            .execute(self.connection())
+            .await?;
         sqlx::query(
             "INSERT INTO sessions (hash, id, person_id, created_at, seen_at, expires_at, address, user_agent)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -193,7 +198,10 @@ impl Change {
         browsers_max: u32,
     ) -> Result<(), StoreError> {
         let at = self.at().as_i64();
-        sqlx::query("DELETE FROM browsers WHERE expires_at <= $1").bind(at).execute(self.connection()).await?;
+        sqlx::query("DELETE FROM browsers WHERE expires_at <= $1")
+            .bind(at)
+            .execute(self.connection())
+            .await?;
         sqlx::query("INSERT INTO browsers (hash, person_id, expires_at) VALUES ($1, $2, $3)")
             .bind(hash.as_bytes().as_slice())
             .bind(person.to_string())

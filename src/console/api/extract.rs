@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use axum::body::Bytes;
 use axum::extract::path::Path;
-use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequestParts, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
@@ -20,6 +20,7 @@ use super::problem::Problem;
 use crate::console::{Shared, session};
 use crate::console::operations::{Caller, Expected, FieldProblem, SignedIn};
 use crate::domain::clock::UnixMillis;
+use crate::domain::id::SessionId;
 
 /// Largest body: a key with every limit is under a kibibyte.
 pub(super) const BODY_BYTES_MAX: usize = 64 * 1_024;
@@ -60,15 +61,18 @@ impl FromRequestParts<Shared> for InSession {
     }
 }
 
-impl OptionalFromRequestParts<Shared> for InSession {
+/// The session that the request carries; none for a program.
+pub(super) struct Current(pub(super) Option<SessionId>);
+
+impl FromRequestParts<Shared> for Current {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Option<InSession>, Problem> {
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Current, Problem> {
         if bearer(&parts.headers).is_some() {
-            return Ok(None);
+            return Ok(Current(None));
         }
         let signed_in = session::resume(&shared.operations, &shared.site, &parts.headers).await?;
-        Ok(signed_in.map(InSession))
+        Ok(Current(signed_in.map(|signed_in| signed_in.session)))
     }
 }
 

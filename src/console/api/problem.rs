@@ -96,7 +96,7 @@ impl Problem {
         } else {
             CHALLENGE
         };
-        let detail = "a management token is needed: `Authorization: Bearer ksm_…`";
+        let detail = "a management token (`Authorization: Bearer ksm_…`) or a session is needed";
         Problem { challenge: Some(challenge), ..Problem::with(StatusCode::UNAUTHORIZED, detail) }
     }
 }
@@ -143,7 +143,9 @@ impl From<Refused> for Problem {
             Refused::KeysAtCap { .. } | Refused::AgentsAtCap { .. } => {
                 Problem::with(StatusCode::CONFLICT, format!("{said}; delete one first"))
             }
-            Refused::MembersAtCap { .. } => Problem::with(StatusCode::CONFLICT, format!("{said}; remove one first")),
+            Refused::MembersAtCap { .. } => {
+                Problem::with(StatusCode::CONFLICT, format!("{said}; remove one first"))
+            }
             Refused::LastAdmin | Refused::AlreadyCome | Refused::AlreadyDone => {
                 Problem::with(StatusCode::CONFLICT, said)
             }

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use super::answer;
-use super::extract::{Body, By, InSession, Named};
+use super::extract::{Body, By, Current, InSession, Named};
 use super::problem::Problem;
 use crate::console::operations::{
     Acceptance, NewSession, Operations, PasswordChange, ProfilePatch, SignIn, Whence,
@@ -127,10 +127,9 @@ pub(super) async fn change_password(
     responses((status = 200, description = "Where the caller is signed in, newest first.", body = SignIns)))]
 pub(super) async fn list(
     By(caller): By,
-    current: Option<InSession>,
+    Current(current): Current,
     State(operations): State<Operations>,
 ) -> Result<Response, Problem> {
-    let current = current.map(|InSession(signed_in)| signed_in.session);
     let items = operations.list_sessions(&caller, current).await?;
     Ok(answer::json(StatusCode::OK, &SignIns { items }))
 }

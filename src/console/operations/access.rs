@@ -7,6 +7,7 @@ use crate::domain::id::{AgentId, OrganizationId, PersonId};
 use crate::domain::key::Key;
 use crate::domain::limit::Limits;
 use crate::domain::member::MemberRole;
+use crate::domain::role::Role;
 use crate::domain::scope::Scope;
 use crate::store::{Actor, Change, Credentials, Place};
 
@@ -48,6 +49,15 @@ impl Caller {
     /// Whether they run the deployment.
     pub fn is_operator(&self) -> bool {
         self.is_operator
+    }
+
+    /// What they are in an organization; nothing where they have no place in it.
+    pub fn role_in(&self, organization: OrganizationId) -> Option<Role> {
+        match self.reach(organization).ok()? {
+            Reach::Operator => Some(Role::Operator),
+            Reach::OrganizationAdmin => Some(Role::OrganizationAdmin),
+            Reach::AgentAdmin(_) => Some(Role::AgentAdmin),
+        }
     }
 
     pub(super) fn actor(&self) -> Actor {

@@ -3,10 +3,10 @@
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::access::Reach;
 use super::fields::changed;
 use super::input::present;
 use super::{AGENTS_MAX, Caller, Expected, Operations, Refused, organization_facts};
-use super::access::Reach;
 use crate::console::view::{AgentView, EntityTag, Page, RevocationView};
 use crate::domain::id::AgentId;
 use crate::domain::name::{Name, Slug};

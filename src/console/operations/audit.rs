@@ -1,7 +1,7 @@
 //! The audit log: who did what, for whom it is theirs to know.
 
-use super::{Caller, Operations, Refused};
 use super::access::Reach;
+use super::{Caller, Operations, Refused};
 use crate::console::view::{AuditSubject, AuditView, Instant, Page};
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::AuditId;

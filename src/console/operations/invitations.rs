@@ -105,7 +105,8 @@ impl Operations {
         let (person, _) = parts.database.person(member.person).await?.ok_or(Refused::NotFound)?;
         let chosen = if has_account(&person) {
             let email = person.person.email.clone();
-            let matched = parts.check_password(&email, &from, None, Some(person.clone()), acceptance.password);
+            let matched =
+                parts.check_password(&email, &from, None, Some(person.clone()), acceptance.password);
             matched.await?.ok_or(Refused::SignInFailed)?;
             None
         } else {
@@ -137,7 +138,9 @@ impl Parts {
         let member = member.ok_or(Refused::NotFound)?;
         match member.state {
             MemberState::Invited { until } if self.clock.now().unix < until => Ok((member, until)),
-            MemberState::Invited { .. } | MemberState::Active | MemberState::Disabled => Err(Refused::NotFound),
+            MemberState::Invited { .. } | MemberState::Active | MemberState::Disabled => {
+                Err(Refused::NotFound)
+            }
         }
     }
 

@@ -150,12 +150,7 @@ impl Operations {
     ///
     /// # Errors
     /// Where there is none, or the database does not answer.
-    pub async fn read_key(
-        &self,
-        caller: &Caller,
-        organization: &str,
-        key: &str,
-    ) -> Result<KeyView, Refused> {
+    pub async fn read_key(&self, caller: &Caller, organization: &str, key: &str) -> Result<KeyView, Refused> {
         let database = &self.0.database;
         let id: KeyId = key.parse().map_err(|_| Refused::NotFound)?;
         let organization = self.organization_of(organization).await?;

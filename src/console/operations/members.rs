@@ -6,9 +6,9 @@
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{AGENTS_MAX, Caller, Expected, Operations, Refused};
 use super::fields::changed;
 use super::input::present;
+use super::{AGENTS_MAX, Caller, Expected, Operations, Refused};
 use crate::console::view::{EntityTag, MemberView, Page};
 use crate::domain::id::{AgentId, MemberId, OrganizationId, PersonId};
 use crate::domain::member::{Member, MemberRole, MemberState};
@@ -122,7 +122,12 @@ impl Operations {
             let agents = change.agents(organization.id, AGENTS_MAX).await?;
             let own = agents_of(new.role, new.agents, &agents)?;
             let person = person_of(&mut change, &new.email).await?;
-            if change.members_of_person(person).await?.iter().any(|other| other.organization == organization.id) {
+            if change
+                .members_of_person(person)
+                .await?
+                .iter()
+                .any(|other| other.organization == organization.id)
+            {
                 return Err(Refused::Taken { what: "e-mail address" });
             }
             if change.member_counts(organization.id).await?.0 >= u64::from(MEMBERS_MAX) {
@@ -259,13 +264,10 @@ async fn person_of(change: &mut Change, email: &Email) -> Result<PersonId, Refus
 }
 
 /// Refuses a change that takes the last organization admin away.
-async fn keep_an_admin(
-    change: &mut Change,
-    before: &Member,
-    after: Option<&Member>,
-) -> Result<(), Refused> {
+async fn keep_an_admin(change: &mut Change, before: &Member, after: Option<&Member>) -> Result<(), Refused> {
     let still = after.is_some_and(Member::administers_organization);
-    if before.administers_organization() && !still && change.member_counts(before.organization).await?.1 == 0 {
+    if before.administers_organization() && !still && change.member_counts(before.organization).await?.1 == 0
+    {
         return Err(Refused::LastAdmin);
     }
     Ok(())
@@ -308,7 +310,8 @@ fn agents_of(
     }
     let mut own = Vec::with_capacity(written.len().min(agents.len()));
     for (at, reference) in written.iter().enumerate() {
-        let is_meant = |agent: &&Agent| agent.slug.as_str() == reference || agent.id.to_string() == *reference;
+        let is_meant =
+            |agent: &&Agent| agent.slug.as_str() == reference || agent.id.to_string() == *reference;
         let agent = agents.iter().find(is_meant);
         own.push(agent.ok_or_else(|| Refused::field(&format!("/agents/{at}"), "no such agent"))?.id);
     }

@@ -20,7 +20,8 @@ const AT_ONCE_MAX: usize = 2;
 /// Passwords that wait for their turn; more are told to come again.
 const WAITING_MAX: usize = 32;
 /// A hash that no password has: what is checked against where nothing is stored.
-const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$a2V5c3RpbGUtbm9ib2R5$aGFzaCBvZiBub2JvZHkncyBwYXNzd29yZCwgMzIgYnl0";
+const NOBODYS: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$a2V5c3RpbGUtbm9ib2R5$aGFzaCBvZiBub2JvZHkncyBwYXNzd29yZCwgMzIgYnl0";
 
 /// Where passwords are hashed and checked.
 pub(super) struct Passwords {
@@ -35,9 +36,8 @@ impl Passwords {
 
     /// The argon2id hash of a password, with the crate's parameters (those that OWASP recommends) and a salt of its own.
     pub(super) async fn hash(&self, password: Zeroizing<String>) -> Result<String, Refused> {
-        let hashed = self.work(move || {
-            Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string())
-        });
+        let hashed = self
+            .work(move || Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string()));
         // The only failure of hashing a bounded password is that no salt could be drawn.
         hashed.await?.map_err(|_| NoRandomness.into())
     }
@@ -59,10 +59,7 @@ impl Passwords {
         Ok(matches.await? && there_is_one)
     }
 
-    async fn work<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Refused> {
+    async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refused> {
         let _place = self.places.try_acquire().map_err(|_| Refused::Busy)?;
         let _turn = self.turns.acquire().await.map_err(|_| Refused::Interrupted)?;
         tokio::task::spawn_blocking(work).await.map_err(|_| Refused::Interrupted)

@@ -101,12 +101,14 @@ impl Operations {
         check_password(&passwords.new, "/new")?;
         let (found, _) = parts.database.person(id).await?.ok_or(Refused::NotFound)?;
         if found.password_hash.is_none() {
-            return Err(Refused::field("/current", "this account has no password: it signs in with a company account"));
+            return Err(Refused::field(
+                "/current",
+                "this account has no password: it signs in with a company account",
+            ));
         }
         let email = found.person.email.clone();
         let matched = parts.check_password(&email, &from, None, Some(found), passwords.current).await?;
-        let matched =
-            matched.ok_or_else(|| Refused::field("/current", "expected the current password"))?;
+        let matched = matched.ok_or_else(|| Refused::field("/current", "expected the current password"))?;
         let hash = parts.passwords.hash(passwords.new).await?;
         let caller = caller.clone();
         self.complete(async move |parts| {
@@ -166,8 +168,10 @@ pub async fn create_operator(
     caller: &Caller,
     new: NewOperator,
 ) -> Result<PersonId, Refused> {
-    let email: Email =
-        new.email.parse().map_err(|error: crate::domain::person::InvalidEmail| Refused::field("/email", error.to_string()))?;
+    let email: Email = new
+        .email
+        .parse()
+        .map_err(|error: crate::domain::person::InvalidEmail| Refused::field("/email", error.to_string()))?;
     check_password(&new.password, "/password")?;
     let hash = super::passwords::Passwords::new().hash(new.password).await?;
     let id = PersonId::generate();
