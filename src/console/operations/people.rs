@@ -3,6 +3,7 @@
 //! Promises that a new password ends every session there was.
 
 use serde::Deserialize;
+use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use super::input::{password, present};
@@ -27,7 +28,7 @@ pub struct Login {
 }
 
 /// What a person changes of themselves; what is absent stays.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ProfilePatch {
     /// What they want to be called; null for nothing but their address.
@@ -39,14 +40,16 @@ pub struct ProfilePatch {
 }
 
 /// Another password.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PasswordChange {
     /// The one that they have.
     #[serde(deserialize_with = "password")]
+    #[schema(value_type = String, max_length = 1024, format = Password)]
     pub current: Zeroizing<String>,
     /// The one that they want.
     #[serde(deserialize_with = "password")]
+    #[schema(value_type = String, min_length = 12, max_length = 1024, format = Password)]
     pub new: Zeroizing<String>,
 }
 
