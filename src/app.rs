@@ -9,13 +9,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
+use arc_swap::ArcSwap;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use self::http::Port;
 use crate::config::reload::may_replace;
 use crate::config::{self, Config, Problems};
-use crate::console::{self, operations::Operations};
+use crate::console::{
+    self,
+    operations::{Operations, Rules, SessionRules},
+};
 use crate::domain::clock::Clock;
 use crate::gateway::{Gateway, Guard, Listening, Planes, Settings};
 use crate::keytable::KeyTable;
@@ -48,6 +52,8 @@ pub struct App {
     readiness: Readiness,
     /// What it runs by.
     config: Config,
+    /// What the console says of it.
+    site: Arc<console::Site>,
     leave: watch::Sender<bool>,
     console: JoinHandle<std::io::Result<()>>,
     ops: JoinHandle<std::io::Result<()>>,
@@ -115,16 +121,10 @@ impl App {
         };
         let gateway = Gateway::start(ports.gateway, &settings(&config), &planes)
             .context("cannot start a worker: the system gives no more threads")?;
-        let operations = Operations::new(
-            database.clone(),
-            keys,
-            limiter,
-            clock,
-            config.key_format.clone(),
-            config.keys_per_organization,
-        );
+        let operations = Operations::new(database.clone(), keys, limiter, clock, rules(&config));
         let (leave, left) = watch::channel(false);
-        let router = console::router(operations.clone(), &config.console.public_url);
+        let site = Arc::new(site(&config, &addresses));
+        let router = console::router(operations.clone(), Arc::clone(&site));
         let console = tokio::spawn(ports.console.serve(router, left.clone()));
         let ops = tokio::spawn(ports.ops.serve(telemetry::ops::router(metrics, readiness.clone()), left));
         readiness.unset(NotReady::Starting);
@@ -136,6 +136,7 @@ impl App {
             access_log,
             readiness,
             config,
+            site,
             leave,
             console,
             ops,
@@ -188,6 +189,7 @@ impl App {
             return;
         }
         self.gateway.apply(&settings(&next)).await;
+        self.site.routes.store(Arc::new(next.routes.clone()));
         self.config = next;
         let generation = self.readiness.generation() + 1;
         self.readiness.set_generation(generation);
@@ -228,6 +230,37 @@ fn destination(written: &config::AccessLog) -> Destination {
         config::AccessLog::Off => Destination::Off,
         config::AccessLog::Stdout => Destination::Stdout,
         config::AccessLog::File(path) => Destination::File(path.clone()),
+    }
+}
+
+/// What the control plane is told of the configuration.
+fn rules(config: &Config) -> Rules {
+    Rules {
+        key_format: config.key_format.clone(),
+        keys_per_organization: config.keys_per_organization,
+        sessions: SessionRules {
+            idle_timeout: config.console.sessions.idle_timeout,
+            lifetime: config.console.sessions.lifetime,
+        },
+    }
+}
+
+/// What the console is told of the deployment.
+fn site(config: &Config, addresses: &Addresses) -> console::Site {
+    let gateway = addresses.gateway.first().copied();
+    console::Site {
+        public_url: reached(&config.console.public_url, Some(addresses.console)),
+        gateway_url: reached(&config.gateway.public_url, gateway),
+        routes: ArcSwap::from_pointee(config.routes.clone()),
+        trusted_proxies: config.console.trusted_proxies.clone(),
+    }
+}
+
+/// A URL that was made of an address with port 0, with the port that the address was given.
+fn reached(url: &str, address: Option<SocketAddr>) -> String {
+    match (url.strip_suffix(":0"), address) {
+        (Some(host), Some(address)) => format!("{host}:{}", address.port()),
+        _ => url.to_owned(),
     }
 }
 

@@ -1,14 +1,16 @@
 //! A console in this process, and requests to it that read like sentences.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use keystile::config::DatabaseUrl;
 use keystile::console;
-use keystile::console::operations::{Caller, Operations, create_token};
+use keystile::console::operations::{Caller, Operations, Rules, SessionRules, create_token};
 use keystile::domain::clock::Clock;
 use keystile::domain::limit::Limits;
 use keystile::domain::secret::{SecretFormat, SecretHash};
@@ -72,6 +74,16 @@ impl Answer {
     }
 }
 
+/// The deployment that these tests speak for.
+fn site() -> console::Site {
+    console::Site {
+        public_url: "https://keys.example.com".to_owned(),
+        gateway_url: "https://api.example.com".to_owned(),
+        routes: ArcSwap::from_pointee(Vec::new()),
+        trusted_proxies: Vec::new(),
+    }
+}
+
 impl Console {
     pub(crate) async fn start() -> Console {
         Console::start_with(Clock::system()).await
@@ -95,8 +107,14 @@ impl Console {
             Arc::clone(&keys),
             limiter.clone(),
             clock.clone(),
-            SecretFormat::keys(),
-            CAP,
+            Rules {
+                key_format: SecretFormat::keys(),
+                keys_per_organization: CAP,
+                sessions: SessionRules {
+                    idle_timeout: Duration::from_secs(60 * 60),
+                    lifetime: Duration::from_secs(24 * 60 * 60),
+                },
+            },
         );
         Console {
             folder,
@@ -106,7 +124,7 @@ impl Console {
             clock,
             token: token.expose().to_owned(),
             operations: operations.clone(),
-            router: console::router(operations, "https://keys.example.com"),
+            router: console::router(operations, Arc::new(site())),
             tables,
             _keeper_runs_until_dropped: running,
         }
