@@ -35,7 +35,7 @@ pub struct Site {
 
 impl Site {
     /// Whether people may sign in: their cookie must not travel in the clear, but on this machine.
-    pub(crate) fn may_sign_in(&self) -> bool {
+    pub fn may_sign_in(&self) -> bool {
         self.is_https() || self.host().is_some_and(is_loopback)
     }
 
