@@ -54,6 +54,11 @@ impl Site {
         Some(authority.host().trim_matches(['[', ']']).to_owned())
     }
 
+    /// Whether people may sign in with a company account.
+    fn has_openid(&self) -> bool {
+        false
+    }
+
     /// The origin besides our own that forms may lead to.
     fn form_origin(&self) -> Option<&str> {
         None
@@ -87,7 +92,7 @@ impl FromRef<Shared> for Arc<Site> {
 /// Everything the console serves, ready for a listener.
 pub fn router(operations: Operations, site: Arc<Site>) -> Router {
     let shared = Shared { operations, site: Arc::clone(&site) };
-    let router = pages::router().merge(api::router()).fallback(nowhere).with_state(shared);
+    let router = pages::router().merge(api::router(&site.public_url)).fallback(nowhere).with_state(shared);
     front::before(router, &site)
 }
 

@@ -242,7 +242,7 @@ impl Limiter {
 
     /// How many admitted requests were counted of their key and, for want of room, not of their route and agent.
     pub fn unattributed_requests(&self) -> u64 {
-        self.0.paths.unattributed()
+        self.0.paths.unattributed.load(Ordering::Relaxed)
     }
 
     fn renew_in_background(&self, account: &Arc<Account>, limits: &Arc<EffectiveLimits>) {
