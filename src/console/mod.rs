@@ -54,6 +54,11 @@ impl Site {
         Some(authority.host().trim_matches(['[', ']']).to_owned())
     }
 
+    /// Whether people may sign in with a company account.
+    fn has_openid(&self) -> bool {
+        false
+    }
+
     /// The origin besides our own that forms may lead to.
     fn form_origin(&self) -> Option<&str> {
         None
