@@ -10,6 +10,7 @@ use utoipa::openapi::schema::{
 use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::console::operations::NewScope;
 use crate::console::view::Instant;
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::{AgentId, AuditId, KeyId, MemberId, OrganizationId, SessionId};
@@ -63,6 +64,16 @@ shape!(Instant, UnixMillis => "Instant", text("An instant in RFC 3339. Answers a
 shape!(Zone => "TimeZone", text("The IANA name of a time zone.").format(Some(SchemaFormat::Custom("time-zone".to_owned()))));
 
 shape!(Access => "Access", values("Which methods a key may use: every one, or `GET`, `HEAD` and `OPTIONS` only.", &["all", "read"]));
+
+shape!(NewScope => "NewScope", OneOfBuilder::new()
+    .description(Some("What a new key shall open: every agent of the organization, or one."))
+    .item(closed("Every agent of the organization.").property("type", only("organization")).required("type"))
+    .item(closed("One agent.")
+        .property("type", only("agent"))
+        .property("agent", text("Its slug or id.").min_length(Some(1)))
+        .required("type")
+        .required("agent"))
+    .build());
 
 shape!(MemberRole => "MemberRole", values(
     "What a member may do: everything inside the organization, or the keys of some of its agents.",
@@ -128,6 +139,11 @@ fn whole(description: &str, least: u64, most: u64) -> ObjectBuilder {
         .description(Some(description))
         .minimum(Some(least))
         .maximum(Some(most))
+}
+
+/// The value that tells one form from another.
+fn only(value: &str) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some([value]))
 }
 
 /// An object whose unknown fields are refused.

@@ -23,7 +23,7 @@ use crate::domain::secret::{Secret, SecretHash, SystemRandomness};
 use crate::store::{Action, Change};
 
 /// What a new key shall open.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
 pub enum NewScope {
     /// Every agent of the organization.
