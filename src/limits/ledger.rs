@@ -4,12 +4,13 @@
 //! what is on record. Promises that a grant is on record when `renew` returns. Never decides on a request.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use super::account::Totals;
 use super::quota::Span;
 use super::rate::stretched;
 use crate::domain::clock::UnixMillis;
-use crate::domain::id::KeyId;
+use crate::domain::id::{AgentId, KeyId};
 use crate::domain::limit::Window;
 
 /// The store refused or failed. The text is for operators.
@@ -146,6 +147,17 @@ pub struct Grants {
     pub rates: Vec<RateGrant>,
 }
 
+/// Admitted requests of one key that took one route to one agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathCount {
+    /// The route's label.
+    pub route: Arc<str>,
+    /// The agent and its slug when it was counted; `None` where the route has no agent.
+    pub agent: Option<(AgentId, Arc<str>)>,
+    /// How many.
+    pub requests: u64,
+}
+
 /// Counts of one key that are not on record yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UsageDelta {
@@ -198,6 +210,14 @@ pub trait Ledger: Send + Sync + 'static {
         deltas: &[UsageDelta],
         at_minute: UnixMillis,
         now: UnixMillis,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// Adds the ways that admitted requests took to the minute at `at_minute`, all or nothing. The counts of that minute
+    /// contain the requests already; each key comes once, and each way of it.
+    fn record_paths(
+        &self,
+        paths: &[(KeyId, Vec<PathCount>)],
+        at_minute: UnixMillis,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
     /// Notes that this process may admit until `until`.

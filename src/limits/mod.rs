@@ -9,8 +9,10 @@ mod admit;
 mod calendar;
 mod effective;
 mod fields;
+mod gathered;
 mod keeper;
 mod ledger;
+mod paths;
 mod plan;
 mod quota;
 mod rate;
@@ -26,8 +28,9 @@ pub use admit::{Admission, LeaseWait, Limiter, Permit, Refusal};
 pub use effective::EffectiveLimits;
 pub use keeper::Keeper;
 pub use ledger::{
-    Asks, Boot, Grants, Held, Ledger, LedgerError, MeterGrant, QuotaAsk, QuotaGrant, RateAsk, RateGrant,
-    Returns, UsageDelta,
+    Asks, Boot, Grants, Held, Ledger, LedgerError, MeterGrant, PathCount, QuotaAsk, QuotaGrant, RateAsk,
+    RateGrant, Returns, UsageDelta,
 };
+pub use paths::{Path, PathTally};
 pub use quota::Span;
 pub use snapshot::{LimitKind, LimitUse};

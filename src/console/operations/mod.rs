@@ -7,6 +7,7 @@
 mod access;
 mod agents;
 mod audit;
+mod buckets;
 mod fields;
 mod input;
 mod invitations;
@@ -48,12 +49,14 @@ pub use keys::{CreatedKey, KeyPatch, NewKey, NewScope, Once};
 pub use members::{Invited, MemberPatch, NewMember};
 pub use organizations::{NewOrganization, OrganizationPatch};
 pub use passwords::{PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN};
-pub use people::{NewOperator, PasswordChange, ProfilePatch, create_operator};
+pub use people::{Login, PasswordChange, ProfilePatch, create_operator, reset_password};
 pub use refused::{FieldProblem, Refused};
 pub(crate) use sessions::BROWSER_LIFETIME;
 pub use sessions::{NewSession, OpenIdIdentity, SignIn, SignedIn, Whence};
 pub use tokens::create_token;
-pub use usage::{LimitView, Step, UsagePoint, UsageSpan, UsageTotals, UsageView};
+pub use usage::{
+    AgentUse, DeniedBy, LimitView, RouteUse, Step, UsagePoint, UsageSpan, UsageTotals, UsageView,
+};
 
 /// Agents per organization at most: each is held in memory by every gateway, and none needs a bound of its own.
 pub(crate) const AGENTS_MAX: u32 = 1_000;
