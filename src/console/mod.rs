@@ -87,7 +87,7 @@ impl FromRef<Shared> for Arc<Site> {
 /// Everything the console serves, ready for a listener.
 pub fn router(operations: Operations, site: Arc<Site>) -> Router {
     let shared = Shared { operations, site: Arc::clone(&site) };
-    let router = pages::router().merge(api::router()).fallback(nowhere).with_state(shared);
+    let router = pages::router().merge(api::router(&site.public_url)).fallback(nowhere).with_state(shared);
     front::before(router, &site)
 }
 

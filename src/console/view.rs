@@ -3,6 +3,7 @@
 //! Promises that a view holds nothing secret: it is made from records, which hold none. Never decides anything.
 
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::{AgentId, AuditId, KeyId, MemberId, OrganizationId, SessionId};
@@ -49,11 +50,12 @@ pub trait Tagged {
 }
 
 /// A page of a list.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Page<T> {
     /// The records, oldest first; the audit log newest first.
     pub items: Vec<T>,
     /// Where the next page begins; none on the last.
+    #[schema(required)]
     pub next: Option<String>,
 }
 
@@ -73,8 +75,9 @@ impl<T> Page<T> {
 }
 
 /// An organization.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Organization)]
 pub struct OrganizationView {
     /// Its id.
     pub id: OrganizationId,
@@ -113,8 +116,9 @@ impl Tagged for OrganizationView {
 }
 
 /// An agent.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Agent)]
 pub struct AgentView {
     /// Its id.
     pub id: AgentId,
@@ -147,8 +151,9 @@ impl Tagged for AgentView {
 }
 
 /// What a key opens.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(tag = "type", rename_all = "lowercase")]
+#[schema(as = Scope)]
 pub enum ScopeView {
     /// Every agent of its organization.
     Organization,
@@ -160,8 +165,9 @@ pub enum ScopeView {
 }
 
 /// A key, without its secret.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Key)]
 pub struct KeyView {
     /// Its id.
     pub id: KeyId,
@@ -178,8 +184,10 @@ pub struct KeyView {
     /// Who created it.
     pub created_by: String,
     /// When a request last passed with it.
+    #[schema(required)]
     pub last_used_at: Option<Instant>,
     /// From when on it is refused.
+    #[schema(required)]
     pub expires_at: Option<Instant>,
     /// Whether it is refused until enabled again.
     pub disabled: bool,
@@ -216,12 +224,13 @@ impl Tagged for KeyView {
 }
 
 /// The keys of an organization that the caller may know of, with how many there are and may be.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyPage {
     /// The keys, oldest first.
     pub items: Vec<KeyView>,
     /// Where the next page begins; none on the last.
+    #[schema(required)]
     pub next: Option<String>,
     /// How many keys there are that the caller may know of.
     pub count: u64,
@@ -232,8 +241,9 @@ pub struct KeyPage {
 }
 
 /// How far the end of some keys has got.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Revocation)]
 pub struct RevocationView {
     /// Whether every gateway confirmed.
     pub state: RevocationState,
@@ -250,7 +260,7 @@ pub struct RevocationView {
 }
 
 /// Whether a revocation is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RevocationState {
     /// Every gateway confirmed: none admits the keys, and what they had running is cut.
@@ -260,14 +270,16 @@ pub enum RevocationState {
 }
 
 /// A member of an organization.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Member)]
 pub struct MemberView {
     /// Their id.
     pub id: MemberId,
     /// Their address.
     pub email: Email,
     /// What they want to be called; nothing before they have come.
+    #[schema(required)]
     pub name: Option<Name>,
     /// What they may do.
     pub role: MemberRole,
@@ -276,6 +288,7 @@ pub struct MemberView {
     /// Whether they may come in.
     pub state: MemberStateView,
     /// Until when their invitation holds, where they have not come.
+    #[schema(required)]
     pub invited_until: Option<Instant>,
     /// When they were invited first.
     pub created_at: Instant,
@@ -284,8 +297,9 @@ pub struct MemberView {
 }
 
 /// Whether a member may come in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = MemberState)]
 pub enum MemberStateView {
     /// Not come yet.
     Invited,
@@ -325,8 +339,9 @@ impl Tagged for MemberView {
 }
 
 /// What an invitation is to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Invitation)]
 pub struct InvitationView {
     /// Whom it is for.
     pub email: Email,
@@ -339,16 +354,20 @@ pub struct InvitationView {
 }
 
 /// Who the caller is, and what they may do where.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Session)]
 pub struct WhoView {
     /// As the audit log calls them: a person's address, a token's name.
     pub name: String,
     /// A person's address; nothing for a program.
+    #[schema(required)]
     pub email: Option<Email>,
     /// What a person wants to be called.
+    #[schema(required)]
     pub display_name: Option<Name>,
     /// The zone a person wants to read times in; each organization's own, unless set.
+    #[schema(required)]
     pub time_zone: Option<Zone>,
     /// Whether a person has a password to sign in with.
     pub has_password: bool,
@@ -357,8 +376,9 @@ pub struct WhoView {
 }
 
 /// What somebody may do where.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = HeldRole)]
 pub struct RoleView {
     /// `operator`, `organization-admin` or `agent-admin`.
     pub role: &'static str,
@@ -371,7 +391,7 @@ pub struct RoleView {
 }
 
 /// What an organization is called.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OrganizationName {
     /// Its id.
@@ -383,8 +403,9 @@ pub struct OrganizationName {
 }
 
 /// A sign-in of the caller's.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = SignIn)]
 pub struct SessionView {
     /// Its id.
     pub id: SessionId,
@@ -397,14 +418,16 @@ pub struct SessionView {
     /// When it ends at the latest.
     pub expires_at: Instant,
     /// From where it began.
+    #[schema(required)]
     pub address: Option<String>,
     /// What the browser says it is.
     pub user_agent: String,
 }
 
 /// A line of the audit log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = AuditLine)]
 pub struct AuditView {
     /// Its id.
     pub id: AuditId,
@@ -421,7 +444,7 @@ pub struct AuditView {
 }
 
 /// A record as a line of the audit log names it; it may be gone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AuditSubject {
     /// Its id.

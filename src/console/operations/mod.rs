@@ -49,7 +49,7 @@ pub use keys::{CreatedKey, KeyPatch, NewKey, NewScope, Once};
 pub use members::{Invited, MemberPatch, NewMember};
 pub use organizations::{NewOrganization, OrganizationPatch};
 pub use passwords::{PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN};
-pub use people::{NewOperator, PasswordChange, ProfilePatch, create_operator};
+pub use people::{Login, PasswordChange, ProfilePatch, create_operator, reset_password};
 pub use refused::{FieldProblem, Refused};
 pub(crate) use sessions::BROWSER_LIFETIME;
 pub use sessions::{NewSession, OpenIdIdentity, SignIn, SignedIn, Whence};
