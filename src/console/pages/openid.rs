@@ -96,7 +96,20 @@ fn with_cookie(mut response: Response, cookie: &str) -> Response {
 
 fn failed_page(failed: &Failed) -> Response {
     // In quotes: what a provider writes may hold anything.
-    tracing::warn!(cause = ?failed.chain(), "a sign-in with OpenID Connect failed");
+    let cause = failed.chain();
+    match failed {
+        // Whoever opens the address of answers can have that: not for a log that people watch.
+        Failed::NotBegun => tracing::debug!(?cause, "a sign-in with OpenID Connect failed"),
+        Failed::Unreachable(_)
+        | Failed::Busy
+        | Failed::Interrupted
+        | Failed::OtherProvider
+        | Failed::Declined(_)
+        | Failed::Unverified(_)
+        | Failed::NoEmail
+        | Failed::EmailUnverified
+        | Failed::DomainNotAllowed => tracing::warn!(?cause, "a sign-in with OpenID Connect failed"),
+    }
     page(failed.status(), &FailedPage { text: failed.text() })
 }
 
