@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::failure::Failure;
+use super::form::Asked;
 use super::sign_in::Onward;
 use super::{page, see_other};
 use crate::console::openid::{CookieName, Failed, Returned, Vouched};
@@ -29,7 +30,7 @@ struct FailedPage {
 }
 
 /// Leads to the provider.
-pub(super) async fn begin(State(site): State<Arc<Site>>, Query(onward): Query<Onward>) -> Response {
+pub(super) async fn begin(State(site): State<Arc<Site>>, Asked(onward): Asked<Onward>) -> Response {
     let Some(provider) = &site.openid else {
         return Failure::NotFound.into_response();
     };
