@@ -48,7 +48,8 @@ async fn console() -> Console {
         routes: arc_swap::ArcSwap::default(),
         trusted_proxies: Vec::new(),
     };
-    let router = super::router("https://keys.example.com").with_state(Shared { operations, site: Arc::new(site) });
+    let router =
+        super::router("https://keys.example.com").with_state(Shared { operations, site: Arc::new(site) });
     Console { database, keys, router, token, _folder: folder }
 }
 

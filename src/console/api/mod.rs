@@ -37,9 +37,8 @@ use problem::Problem;
 ///
 /// `public_url` (no slash at its end) is how clients reach it.
 pub(super) fn router(public_url: &str) -> Router<Shared> {
-    let (calls, said) = OpenApiRouter::with_openapi(describe::blank(public_url))
-        .nest("/api/v1", calls())
-        .split_for_parts();
+    let (calls, said) =
+        OpenApiRouter::with_openapi(describe::blank(public_url)).nest("/api/v1", calls()).split_for_parts();
     let description = Arc::new(describe::complete(&said));
     let page = Arc::new(docs::page(&description, public_url));
     Router::new()

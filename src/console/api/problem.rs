@@ -91,11 +91,8 @@ impl Problem {
 
     /// Nobody presented themselves, or not with a token that is known (RFC 6750 section 3).
     pub(super) fn unauthorized(presented: bool) -> Problem {
-        let challenge = if presented {
-            "Bearer realm=\"keystile\", error=\"invalid_token\""
-        } else {
-            CHALLENGE
-        };
+        let challenge =
+            if presented { "Bearer realm=\"keystile\", error=\"invalid_token\"" } else { CHALLENGE };
         let detail = "a management token (`Authorization: Bearer ksm_…`) or a session is needed";
         Problem { challenge: Some(challenge), ..Problem::with(StatusCode::UNAUTHORIZED, detail) }
     }
