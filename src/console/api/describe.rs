@@ -9,6 +9,7 @@ use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, S
 use super::examples;
 use super::failures::{self, FAILURES};
 use super::problem::{Document, DocumentError};
+use super::tidy;
 use crate::domain::limit::{Period, Quota, Rate, Window};
 
 /// What is told before the first call.
@@ -55,9 +56,11 @@ pub(super) fn blank(public_url: &str) -> OpenApi {
 }
 
 /// The whole description, from what handlers have said.
-pub(super) fn complete(said: &OpenApi) -> Value {
+///
+/// `cookie` is the name of the one that holds a session.
+pub(super) fn complete(said: &OpenApi, cookie: &str) -> Value {
     // Strings, numbers and lists only: this cannot fail.
-    let mut document = serde_json::to_value(said).unwrap_or_default();
+    let mut document = tidy::tidied(serde_json::to_value(said).unwrap_or_default());
     let tags = TAGS.map(|(name, description)| json!({"name": name, "description": description}));
     put(&mut document, "tags", json!(tags));
     put(&mut document, "security", json!([{"token": []}, {"session": []}]));
@@ -67,7 +70,7 @@ pub(super) fn complete(said: &OpenApi) -> Value {
         }
     }
     if let Some(components) = document.get_mut("components") {
-        put(components, "securitySchemes", security());
+        put(components, "securitySchemes", security(cookie));
         put(components, "headers", headers());
         put(components, "parameters", parameters());
         put(components, "responses", failures::responses());
@@ -184,14 +187,14 @@ fn parameters() -> Value {
     Value::Object(described.collect())
 }
 
-fn security() -> Value {
+fn security(cookie: &str) -> Value {
     json!({
         "token": {
             "type": "http", "scheme": "bearer", "bearerFormat": "ksm_…",
             "description": "A management token, for programs. `keystile operator token` makes one.",
         },
         "session": {
-            "type": "apiKey", "in": "cookie", "name": "__Host-keystile",
+            "type": "apiKey", "in": "cookie", "name": cookie,
             "description": "A person's session, as signing in sets it.",
         },
     })

@@ -21,11 +21,11 @@ pub(super) fn of(name: &str) -> Option<Value> {
         }
         "OrganizationPatch" => json!({"name": "Acme Robotics", "limits": limits()}),
         "Organization" => organization(),
-        "Page_Organization" => page(&organization()),
+        "OrganizationPage" => page(&organization()),
         "NewAgent" => json!({"slug": "echo", "name": "Echo"}),
         "AgentPatch" => json!({"name": "Echo, second edition"}),
         "Agent" => agent(),
-        "Page_Agent" => page(&agent()),
+        "AgentPage" => page(&agent()),
         "NewKey" => json!({
             "name": "Nightly job", "scope": {"type": "agent", "agent": "echo"}, "access": "all",
             "expiresAt": "2029-12-31T23:00:00Z", "limits": {"concurrency": 5},
@@ -51,7 +51,7 @@ pub(super) fn of(name: &str) -> Option<Value> {
         "NewMember" => json!({"email": "grace@acme.example", "role": "agent-admin", "agents": ["echo"]}),
         "MemberPatch" => json!({"role": "agent-admin", "agents": ["echo"], "disabled": false}),
         "Member" => member(),
-        "Page_Member" => page(&member()),
+        "MemberPage" => page(&member()),
         "InvitedMember" => json!({
             "member": member(), "inviteUrl": format!("https://keys.example.com/invitations/{INVITATION}"),
         }),
@@ -59,7 +59,7 @@ pub(super) fn of(name: &str) -> Option<Value> {
             "email": "grace@acme.example", "organization": "Acme", "role": "agent-admin", "until": INVITED_UNTIL,
         }),
         "Acceptance" => json!({"password": "correct horse battery staple"}),
-        "Page_AuditLine" => page(&json!({
+        "AuditLinePage" => page(&json!({
             "id": "0190b5c8-a2c0-7b55-8e19-6c0d4f3b2a18", "at": CREATED_AT, "actor": "ada@acme.example",
             "action": "key.changed", "subject": {"id": KEY_ID, "name": "Nightly job"},
             "changes": [{"field": "disabled", "from": "false", "to": "true"}],

@@ -202,11 +202,16 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     }
 }
 
-/// The tags of a list, with their quotation marks. `None` where it is not one.
+/// The tags of a list, with their quotation marks; empty elements count for nothing (RFC 9110 section 5.6.1.2). `None`
+/// where it is not one.
 fn entity_tags(list: &str) -> Option<Vec<String>> {
     let mut tags = Vec::new();
-    let mut rest = list.trim();
-    loop {
+    let mut rest = list.trim_start();
+    while !rest.is_empty() {
+        if let Some(behind) = rest.strip_prefix(',') {
+            rest = behind.trim_start();
+            continue;
+        }
         let (weak, opened) = match rest.strip_prefix("W/") {
             Some(opened) => ("W/", opened),
             None => ("", rest),
@@ -216,11 +221,12 @@ fn entity_tags(list: &str) -> Option<Vec<String>> {
             return None;
         }
         tags.push(format!("{weak}\"{opaque}\""));
-        rest = match behind.trim_start() {
-            "" => return Some(tags),
-            more => more.strip_prefix(',')?.trim_start(),
-        };
+        rest = behind.trim_start();
+        if !rest.is_empty() && !rest.starts_with(',') {
+            return None;
+        }
     }
+    Some(tags)
 }
 
 /// A JSON body.
@@ -270,8 +276,9 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         if !error.inner().is_data() {
             return malformed(error.inner());
         }
-        let pointer = pointer(error.path());
-        Problem::fields(vec![FieldProblem { pointer, detail: without_place(&error.inner().to_string()) }])
+        let detail = without_place(&error.inner().to_string());
+        let pointer = with_field(pointer(error.path()), &detail);
+        Problem::fields(vec![FieldProblem { pointer, detail }])
     })?;
     reader.end().map_err(|error| malformed(&error))?;
     Ok(value)
@@ -292,6 +299,17 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
         }
     }
     pointer
+}
+
+/// The pointer to the field that a message names but whose value was not come to: because there is none, or one too
+/// many.
+fn with_field(pointer: String, message: &str) -> String {
+    let named = ["missing field `", "duplicate field `", "unknown field `"];
+    let behind = named.iter().find_map(|before| message.strip_prefix(before));
+    match behind.and_then(|behind| behind.split_once('`')) {
+        Some((field, _)) if !pointer.ends_with(&format!("/{field}")) => format!("{pointer}/{field}"),
+        _ => pointer,
+    }
 }
 
 /// The message without serde_json's line and column: the pointer says where.

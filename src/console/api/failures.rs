@@ -126,14 +126,18 @@ impl Failure {
 
     /// Completes an answer whose description a handler has written.
     pub(super) fn describe(&self, answer: &mut Value) {
-        let described = answer.get("description").and_then(Value::as_str).unwrap_or_default();
+        let described = answer.get("description").and_then(Value::as_str).unwrap_or_default().to_owned();
         if described.is_empty() {
             *answer = self.reference();
             return;
         }
         let fields: Vec<&str> = ["x-request-id"].iter().chain(self.fields).copied().collect();
         put(answer, "headers", header_references(&fields));
-        let media = json!({"schema": {"$ref": "#/components/schemas/Problem"}, "example": self.example()});
+        let mut example = self.example();
+        if described != self.description {
+            put(&mut example, "detail", json!(described));
+        }
+        let media = json!({"schema": {"$ref": "#/components/schemas/Problem"}, "example": example});
         put(answer, "content", json!({"application/problem+json": media}));
     }
 

@@ -18,6 +18,7 @@ mod organizations;
 mod problem;
 mod session;
 mod shapes;
+mod tidy;
 
 use std::sync::Arc;
 
@@ -29,18 +30,17 @@ use axum::routing::get;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::Shared;
+use super::{Shared, Site};
 use extract::BODY_BYTES_MAX;
 use problem::Problem;
 
-/// The API, without what stands before all of the console.
-///
-/// `public_url` (no slash at its end) is how clients reach it.
-pub(super) fn router(public_url: &str) -> Router<Shared> {
-    let (calls, said) =
-        OpenApiRouter::with_openapi(describe::blank(public_url)).nest("/api/v1", calls()).split_for_parts();
-    let description = Arc::new(describe::complete(&said));
-    let page = Arc::new(docs::page(&description, public_url));
+/// The API of the console at `site`, without what stands before all of the console.
+pub(super) fn router(site: &Site) -> Router<Shared> {
+    let (calls, said) = OpenApiRouter::with_openapi(describe::blank(&site.public_url))
+        .nest("/api/v1", calls())
+        .split_for_parts();
+    let description = Arc::new(describe::complete(&said, &super::session::cookie_name(site)));
+    let page = Arc::new(docs::page(&description, &site.public_url));
     Router::new()
         .merge(calls)
         .route("/api/v1/openapi.json", get(async move || answer::json(StatusCode::OK, &*description)))

@@ -146,6 +146,7 @@ impl From<Refused> for Problem {
             Refused::LastAdmin | Refused::AlreadyCome | Refused::AlreadyDone => {
                 Problem::with(StatusCode::CONFLICT, said)
             }
+            Refused::NeedsHttps => Problem::with(StatusCode::FORBIDDEN, said),
             Refused::SignInFailed => {
                 // Whoever answers 401 has to say how to do better (RFC 9110 section 15.5.2), here too.
                 Problem { challenge: Some(CHALLENGE), ..Problem::with(StatusCode::UNAUTHORIZED, said) }

@@ -61,6 +61,7 @@ pub(super) async fn sign_in(
     headers: HeaderMap,
     Body(credentials): Body<Credentials>,
 ) -> Result<Response, Problem> {
+    keep_cookies_private(&site)?;
     let tried = SignIn {
         email: credentials.email,
         password: Zeroizing::new(credentials.password),
@@ -68,6 +69,12 @@ pub(super) async fn sign_in(
         browser: session::known_browser(&site, &headers),
     };
     begun(&operations, &site, operations.sign_in(tried).await?).await
+}
+
+/// Refuses to send a session's cookie where others could read it on its way.
+fn keep_cookies_private(site: &Site) -> Result<(), Problem> {
+    let refused = || Problem::with(StatusCode::FORBIDDEN, "signing in needs https: `console.public_url` is plain http");
+    if site.may_sign_in() { Ok(()) } else { Err(refused()) }
 }
 
 /// The answer that begins a session.
@@ -188,5 +195,6 @@ pub(super) async fn accept_invitation(
     from: Whence,
     Body(acceptance): Body<Acceptance>,
 ) -> Result<Response, Problem> {
+    keep_cookies_private(&site)?;
     begun(&operations, &site, operations.accept_invitation(token.as_bytes(), acceptance, from).await?).await
 }

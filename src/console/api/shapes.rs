@@ -10,12 +10,13 @@ use utoipa::openapi::schema::{
 use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::console::operations::NewScope;
 use crate::console::view::Instant;
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::{AgentId, AuditId, KeyId, MemberId, OrganizationId, SessionId};
 use crate::domain::limit::{Limits, Period, Quota, REQUESTS_MAX, Rate, Window};
 use crate::domain::member::MemberRole;
-use crate::domain::name::{Name, SLUG_BYTES_MAX, Slug};
+use crate::domain::name::{NAME_CHARS_MAX, Name, SLUG_BYTES_MAX, Slug};
 use crate::domain::person::{EMAIL_BYTES_MAX, Email};
 use crate::domain::scope::Access;
 use crate::domain::zone::Zone;
@@ -24,8 +25,6 @@ use crate::store::FieldChange;
 /// White space that is cut from a name's ends, and control characters that it may not hold; for a class of a pattern.
 const WHITE: &str = r"\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000";
 const CONTROL: &str = r"\u0000-\u001f\u007f-\u009f";
-/// The most characters of a name with white space around it that a description can promise to be read.
-const NAME_WRITTEN_MAX: usize = 64;
 
 /// Gives a type of the domain the name and the schema by which the description refers to it.
 macro_rules! shape {
@@ -49,8 +48,11 @@ shape!(OrganizationId, AgentId, KeyId, MemberId, SessionId, AuditId => "Id", tex
 
 shape!(Name => "Name", text("1 to 64 characters of any script, without control characters. White space at its ends is cut.")
     .min_length(Some(1))
-    .max_length(Some(NAME_WRITTEN_MAX))
-    .pattern(Some(format!("^[{WHITE}]*[^{WHITE}{CONTROL}]([^{CONTROL}]*[^{WHITE}{CONTROL}])?[{WHITE}]*$"))));
+    // Counts what is left once white space is cut, which `maxLength` could not.
+    .pattern(Some(format!(
+        "^[{WHITE}]*[^{WHITE}{CONTROL}]([^{CONTROL}]{{0,{}}}[^{WHITE}{CONTROL}])?[{WHITE}]*$",
+        NAME_CHARS_MAX - 2
+    ))));
 
 shape!(Slug => "Slug", text("A name for addresses: 1 to 63 lower-case letters, digits and inner hyphens. Never of the form of an id.")
     .min_length(Some(1))
@@ -63,6 +65,16 @@ shape!(Instant, UnixMillis => "Instant", text("An instant in RFC 3339. Answers a
 shape!(Zone => "TimeZone", text("The IANA name of a time zone.").format(Some(SchemaFormat::Custom("time-zone".to_owned()))));
 
 shape!(Access => "Access", values("Which methods a key may use: every one, or `GET`, `HEAD` and `OPTIONS` only.", &["all", "read"]));
+
+shape!(NewScope => "NewScope", OneOfBuilder::new()
+    .description(Some("What a new key shall open: every agent of the organization, or one."))
+    .item(closed("Every agent of the organization.").property("type", only("organization")).required("type"))
+    .item(closed("One agent.")
+        .property("type", only("agent"))
+        .property("agent", text("Its slug or id.").min_length(Some(1)))
+        .required("type")
+        .required("agent"))
+    .build());
 
 shape!(MemberRole => "MemberRole", values(
     "What a member may do: everything inside the organization, or the keys of some of its agents.",
@@ -128,6 +140,11 @@ fn whole(description: &str, least: u64, most: u64) -> ObjectBuilder {
         .description(Some(description))
         .minimum(Some(least))
         .maximum(Some(most))
+}
+
+/// The value that tells one form from another.
+fn only(value: &str) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some([value]))
 }
 
 /// An object whose unknown fields are refused.

@@ -23,8 +23,8 @@ use crate::domain::secret::{Secret, SecretHash, SystemRandomness};
 use crate::store::{Action, Change};
 
 /// What a new key shall open.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "WrittenScope")]
 pub enum NewScope {
     /// Every agent of the organization.
     Organization {},
@@ -33,6 +33,34 @@ pub enum NewScope {
         /// Its slug or id.
         agent: String,
     },
+}
+
+/// A scope as written. Not an enum with a tag: where that is wrong, it cannot be told in which field.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenScope {
+    r#type: WrittenKind,
+    agent: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum WrittenKind {
+    Organization,
+    Agent,
+}
+
+impl TryFrom<WrittenScope> for NewScope {
+    type Error = &'static str;
+
+    fn try_from(written: WrittenScope) -> Result<NewScope, &'static str> {
+        match (written.r#type, written.agent) {
+            (WrittenKind::Organization, None) => Ok(NewScope::Organization {}),
+            (WrittenKind::Organization, Some(_)) => Err("unknown field `agent`, which is for a key of one agent"),
+            (WrittenKind::Agent, Some(agent)) => Ok(NewScope::Agent { agent }),
+            (WrittenKind::Agent, None) => Err("missing field `agent`"),
+        }
+    }
 }
 
 /// A key to create.

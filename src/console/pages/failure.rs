@@ -111,7 +111,7 @@ impl From<Refused> for Failure {
     fn from(refused: Refused) -> Failure {
         match refused {
             Refused::NotFound => Failure::NotFound,
-            Refused::NotPermitted => Failure::NotPermitted,
+            Refused::NotPermitted | Refused::NeedsHttps => Failure::NotPermitted,
             Refused::Invalid(_)
             | Refused::Parameter { .. }
             | Refused::Taken { .. }
