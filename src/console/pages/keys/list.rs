@@ -19,6 +19,7 @@ use crate::console::pages::shell::{Place, Shell};
 use crate::console::pages::time::{Reading, Stamp};
 use crate::console::session::Visitor;
 use crate::console::view::{KeyView, ScopeView};
+use crate::domain::role::Role;
 use crate::domain::scope::Access;
 
 /// Pips are drawn up to this cap; beyond it they are too many to count.
