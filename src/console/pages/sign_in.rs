@@ -22,7 +22,7 @@ use crate::console::session::{self, Visitor};
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Onward {
-    next: String,
+    pub(super) next: String,
 }
 
 /// The form, as written.
@@ -48,7 +48,13 @@ struct SignInPage<'a> {
 impl<'a> SignInPage<'a> {
     fn new(site: &Site, next: &'a str, email: &'a str) -> SignInPage<'a> {
         let may_sign_in = site.may_sign_in();
-        SignInPage { refusal: None, next: local(next), email, may_sign_in, with_openid: site.has_openid() }
+        SignInPage {
+            refusal: None,
+            next: local(next),
+            email,
+            may_sign_in,
+            with_openid: site.openid.is_some(),
+        }
     }
 }
 
@@ -113,11 +119,12 @@ pub(super) async fn home(
     State(operations): State<Operations>,
 ) -> Result<Response, Failure> {
     let caller = &visitor.caller;
-    let first = operations.list_organizations(caller, None, 1).await?.items;
-    match first.first() {
-        Some(first) => Ok(see_other(&format!("/orgs/{}/keys", first.slug))),
-        None if caller.is_operator() => Ok(see_other("/orgs")),
-        None => Err(Failure::NotPermitted),
+    let first = operations.list_organizations(caller, None, 2).await?.items;
+    match first.as_slice() {
+        [only] => Ok(see_other(&format!("/orgs/{}/keys", only.slug))),
+        [] if !caller.is_operator() => Err(Failure::NotPermitted),
+        // The list to choose from.
+        _ => Ok(see_other("/orgs")),
     }
 }
 
