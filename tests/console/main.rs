@@ -11,6 +11,8 @@ mod harness;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
+mod openapi;
+#[cfg(test)]
 mod organizations;
 #[cfg(test)]
 mod records;

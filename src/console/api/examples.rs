@@ -128,6 +128,8 @@ fn usage() -> Value {
             {"kind": "quota", "per": "day", "limit": 100_000, "used": 240, "remaining": 99_760, "resetsAt": "2026-11-23T23:00:00.000Z"},
         ],
         "totals": {"allowed": 240, "denied": 4, "failed": 0},
+        "routes": [{"route": "/agents/{agent}/{*rest}", "requests": 240}],
+        "agents": [{"agent": "echo", "requests": 240}],
         "series": [counts("2026-11-23T13:00:00.000Z"), counts("2026-11-23T14:00:00.000Z")],
     })
 }
