@@ -5,6 +5,7 @@
 
 pub mod api;
 mod front;
+pub mod openid;
 pub mod operations;
 mod pages;
 mod session;
@@ -29,13 +30,15 @@ pub struct Site {
     pub gateway_url: String,
     /// The gateway's routes, for the examples that a new key is shown with. Swapped by a reload.
     pub routes: ArcSwap<Vec<Route>>,
+    /// Who vouches for people besides their passwords.
+    pub openid: Option<openid::Provider>,
     /// Whose `x-forwarded-for` is believed.
     pub trusted_proxies: Vec<Network>,
 }
 
 impl Site {
     /// Whether people may sign in: their cookie must not travel in the clear, but on this machine.
-    pub(crate) fn may_sign_in(&self) -> bool {
+    pub fn may_sign_in(&self) -> bool {
         self.is_https() || self.host().is_some_and(is_loopback)
     }
 
@@ -52,11 +55,6 @@ impl Site {
     fn host(&self) -> Option<String> {
         let authority: http::uri::Authority = self.authority().parse().ok()?;
         Some(authority.host().trim_matches(['[', ']']).to_owned())
-    }
-
-    /// The origin besides our own that forms may lead to.
-    fn form_origin(&self) -> Option<&str> {
-        None
     }
 }
 

@@ -16,7 +16,9 @@ const INVITED_UNTIL: &str = "2026-11-30T14:02:31.123Z";
 /// The example of the schema called `name`.
 pub(super) fn of(name: &str) -> Option<Value> {
     let example = match name {
-        "NewOrganization" => json!({"slug": "acme", "name": "Acme", "timeZone": "Europe/Berlin", "limits": limits()}),
+        "NewOrganization" => {
+            json!({"slug": "acme", "name": "Acme", "timeZone": "Europe/Berlin", "limits": limits()})
+        }
         "OrganizationPatch" => json!({"name": "Acme Robotics", "limits": limits()}),
         "Organization" => organization(),
         "OrganizationPage" => page(&organization()),
@@ -31,7 +33,9 @@ pub(super) fn of(name: &str) -> Option<Value> {
         "KeyPatch" => json!({"name": "Nightly job, Berlin", "expiresAt": null, "disabled": false}),
         "Key" => key(),
         "KeyPage" => json!({"items": [key()], "next": null, "count": 1, "cap": 10, "atCap": false}),
-        "CreatedKey" => json!({"key": key(), "secret": "ks_EXAMPLE0nly0000000000000000000000000000000000000000a1b2"}),
+        "CreatedKey" => {
+            json!({"key": key(), "secret": "ks_EXAMPLE0nly0000000000000000000000000000000000000000a1b2"})
+        }
         "Ended" => json!({"revocation": {
             "state": "complete", "gateways": 1, "confirmed": 1, "awaiting": [], "tookMs": 3,
             "effectiveBy": CREATED_AT,
@@ -40,7 +44,9 @@ pub(super) fn of(name: &str) -> Option<Value> {
         "Session" => session(),
         "Credentials" => json!({"email": "ada@acme.example", "password": "correct horse battery staple"}),
         "ProfilePatch" => json!({"name": "Ada", "timeZone": "Europe/Berlin"}),
-        "PasswordChange" => json!({"current": "correct horse battery staple", "new": "four other words entirely"}),
+        "PasswordChange" => {
+            json!({"current": "correct horse battery staple", "new": "four other words entirely"})
+        }
         "SignIns" => json!({"items": [sign_in()]}),
         "NewMember" => json!({"email": "grace@acme.example", "role": "agent-admin", "agents": ["echo"]}),
         "MemberPatch" => json!({"role": "agent-admin", "agents": ["echo"], "disabled": false}),

@@ -17,8 +17,8 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::{IntoParams, openapi};
 
 use super::problem::Problem;
-use crate::console::{Shared, session};
 use crate::console::operations::{Caller, Expected, FieldProblem, SignedIn};
+use crate::console::{Shared, session};
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::SessionId;
 
@@ -193,7 +193,8 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
             }
             let listed = field.to_str().ok().and_then(entity_tags);
             tags.extend(listed.ok_or_else(|| {
-                let detail = "the field `If-Match` is not valid: expected `*` or entity tags in quotation marks";
+                let detail =
+                    "the field `If-Match` is not valid: expected `*` or entity tags in quotation marks";
                 Problem::with(StatusCode::BAD_REQUEST, detail)
             })?);
         }

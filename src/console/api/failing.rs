@@ -37,12 +37,14 @@ async fn console() -> Console {
         key_format: SecretFormat::keys(),
         keys_per_organization: 1_000,
         sessions: SessionRules { idle_timeout: day, lifetime: day },
+        people_may_sign_in: true,
     };
     let operations = Operations::new(database.clone(), Arc::clone(&keys), limiter, Clock::system(), rules);
     let (slug, name) = ("acme".parse().unwrap(), "Acme".parse().unwrap());
     let acme = NewOrganization { slug, name, time_zone: None, limits: None };
     operations.create_organization(&caller, acme).await.unwrap();
     let site = Site {
+        openid: None,
         public_url: "https://keys.example.com".to_owned(),
         gateway_url: "https://api.example.com".to_owned(),
         routes: arc_swap::ArcSwap::default(),

@@ -91,11 +91,8 @@ impl Problem {
 
     /// Nobody presented themselves, or not with a token that is known (RFC 6750 section 3).
     pub(super) fn unauthorized(presented: bool) -> Problem {
-        let challenge = if presented {
-            "Bearer realm=\"keystile\", error=\"invalid_token\""
-        } else {
-            CHALLENGE
-        };
+        let challenge =
+            if presented { "Bearer realm=\"keystile\", error=\"invalid_token\"" } else { CHALLENGE };
         let detail = "a management token (`Authorization: Bearer ksm_…`) or a session is needed";
         Problem { challenge: Some(challenge), ..Problem::with(StatusCode::UNAUTHORIZED, detail) }
     }
@@ -149,6 +146,7 @@ impl From<Refused> for Problem {
             Refused::LastAdmin | Refused::AlreadyCome | Refused::AlreadyDone => {
                 Problem::with(StatusCode::CONFLICT, said)
             }
+            Refused::NeedsHttps => Problem::with(StatusCode::FORBIDDEN, said),
             Refused::SignInFailed => {
                 // Whoever answers 401 has to say how to do better (RFC 9110 section 15.5.2), here too.
                 Problem { challenge: Some(CHALLENGE), ..Problem::with(StatusCode::UNAUTHORIZED, said) }

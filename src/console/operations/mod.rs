@@ -88,6 +88,8 @@ pub struct Rules {
     pub keys_per_organization: u32,
     /// How long sign-ins last.
     pub sessions: SessionRules,
+    /// Whether people may sign in: not where their cookie would travel in the clear.
+    pub people_may_sign_in: bool,
 }
 
 /// How long sign-ins last.

@@ -2,25 +2,41 @@
 //!
 //! Handlers parse, call operations and render. Never decides who may do what: operations do.
 
+mod agents;
 mod assets;
+mod audit;
 mod chart;
+mod confirm;
+mod curl;
 mod failure;
+mod form;
+mod invitation;
+mod keys;
+mod members;
+mod named;
 mod notice;
+mod openid;
+mod organizations;
+mod refusal;
+mod settings;
 mod sheet;
 mod shell;
 mod sign_in;
 mod time;
+mod usage;
 
 use askama::Template;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use super::Shared;
+use super::openid::CALLBACK;
 pub(crate) use assets::asset;
 pub(super) use failure::Failure;
+pub(crate) use sign_in::local;
 
 /// Largest form: names and limits are under a kibibyte.
 const FORM_BYTES_MAX: usize = 64 * 1_024;
@@ -28,7 +44,19 @@ const FORM_BYTES_MAX: usize = 64 * 1_024;
 /// All pages.
 pub(super) fn router() -> Router<Shared> {
     Router::new()
-        .route("/sign-in", get(sign_in::show))
+        .merge(keys::router())
+        .merge(usage::routes())
+        .merge(members::routes())
+        .merge(agents::routes())
+        .merge(audit::routes())
+        .merge(settings::routes())
+        .merge(organizations::routes())
+        .route("/", get(sign_in::home))
+        .route("/sign-in", get(sign_in::show).post(sign_in::enter))
+        .route("/sign-in/openid", get(openid::begin))
+        .route(CALLBACK, get(openid::finish))
+        .route("/sign-out", post(sign_in::leave))
+        .route("/invitations/{token}", get(invitation::show).post(invitation::accept))
         .route("/assets/{version}/{name}", get(assets::serve))
         .method_not_allowed_fallback(async || Failure::Method)
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))

@@ -37,6 +37,7 @@ pub(crate) struct Stamp {
 
 impl Stamp {
     /// The words without markup.
+    #[cfg(test)]
     pub(crate) fn words(&self) -> &str {
         &self.words
     }
@@ -62,6 +63,11 @@ impl Reading {
     /// A person's reading at `now`: in their own zone if they set one, else their organization's.
     pub(crate) fn new(now: UnixMillis, own: Option<&Zone>, organization: &Zone) -> Reading {
         Reading { now, zone: own.unwrap_or(organization).rules().clone() }
+    }
+
+    /// The same person's reading at another moment.
+    pub(crate) fn at(&self, now: UnixMillis) -> Reading {
+        Reading { now, zone: self.zone.clone() }
     }
 
     /// The moment of this reading.

@@ -94,7 +94,8 @@ fn call(document: &Value, server: &str, path: &str, method: &str, said: &Value) 
     let media = said.pointer("/requestBody/content/application~1json");
     let body = media.map(|media| {
         let name = shape::name_of(media.get("schema").unwrap_or(&Value::Null));
-        let mut body = shape::of(document, &name, resolved(document, media.get("schema").unwrap_or(&Value::Null)));
+        let mut body =
+            shape::of(document, &name, resolved(document, media.get("schema").unwrap_or(&Value::Null)));
         body.example = media.get("example").map(pretty).unwrap_or_default();
         body
     });
@@ -132,7 +133,10 @@ fn answer(document: &Value, status: &str, said: &Value) -> Answer {
 
 /// The status that a described failure has, which its example says.
 fn status_of(failure: &Value) -> String {
-    failure.pointer("/content/application~1problem+json/example/status").map(ToString::to_string).unwrap_or_default()
+    failure
+        .pointer("/content/application~1problem+json/example/status")
+        .map(ToString::to_string)
+        .unwrap_or_default()
 }
 
 /// The call as a line for a shell, with the examples of its parameters.
