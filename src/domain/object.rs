@@ -40,14 +40,8 @@ mod tests {
 
     #[test]
     fn a_list_is_no_record_at_any_depth() {
-        for bad in [
-            "[]",
-            "[null,null]",
-            r#"{"rate":[1,"second"]}"#,
-            r#"{"quotas":[[1,"day"]]}"#,
-            "null",
-            "7",
-        ] {
+        for bad in ["[]", "[null,null]", r#"{"rate":[1,"second"]}"#, r#"{"quotas":[[1,"day"]]}"#, "null", "7"]
+        {
             assert!(serde_json::from_str::<Limits>(bad).is_err(), "{bad}");
         }
         let good = r#"{"rate":{"requests":1,"per":"second"},"quotas":[{"requests":1,"per":"day"}]}"#;

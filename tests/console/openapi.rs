@@ -29,7 +29,9 @@ fn calls(document: &Value) -> Vec<(String, String, &Value)> {
 
 fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     match value["$ref"].as_str() {
-        Some(reference) => document.pointer(&reference[1..]).unwrap_or_else(|| panic!("{reference} leads nowhere")),
+        Some(reference) => {
+            document.pointer(&reference[1..]).unwrap_or_else(|| panic!("{reference} leads nowhere"))
+        }
         None => value,
     }
 }
@@ -41,7 +43,10 @@ async fn the_description_is_openapi_3_1_and_names_who_may_call_and_where() {
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
     assert_eq!(document["servers"][0]["url"], "https://keys.example.com");
     let schemes = &document["components"]["securitySchemes"];
-    assert_eq!((&schemes["token"]["scheme"], &schemes["session"]["in"]), (&"bearer".into(), &"cookie".into()));
+    assert_eq!(
+        (&schemes["token"]["scheme"], &schemes["session"]["in"]),
+        (&"bearer".into(), &"cookie".into())
+    );
     assert_eq!(schemes["session"]["name"], "__Host-keystile");
 }
 
@@ -80,7 +85,8 @@ async fn every_call_says_what_it_is_takes_and_answers() {
         assert!(tags.contains(call["tags"][0].as_str().unwrap()), "{id}");
         for name in path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')) {
             let parameters = call["parameters"].as_array().unwrap().iter();
-            let mut names = parameters.map(|parameter| resolved(&document, parameter)["name"].as_str().unwrap());
+            let mut names =
+                parameters.map(|parameter| resolved(&document, parameter)["name"].as_str().unwrap());
             assert!(names.any(|own| own == name), "{id} says nothing of {name}");
         }
         if let Some(body) = call.get("requestBody") {
@@ -146,8 +152,10 @@ async fn unknown_fields_are_refused_where_a_body_says_so_which_each_does() {
 
 /// Sends the example of a call's body and answers what came, which must be as the description's example is.
 async fn send_example(console: &Console, document: &Value, id: &str, target: &str) -> Value {
-    let (path, method, call) =
-        calls(document).into_iter().find(|(_, _, call)| call["operationId"] == id).unwrap_or_else(|| panic!("no {id}"));
+    let (path, method, call) = calls(document)
+        .into_iter()
+        .find(|(_, _, call)| call["operationId"] == id)
+        .unwrap_or_else(|| panic!("no {id}"));
     let example = call.pointer("/requestBody/content/application~1json/example").map(Value::to_string);
     let answer = console.json(&method, target, &example.unwrap_or_default(), None).await;
     let status = answer.status.as_str().to_owned();

@@ -119,13 +119,13 @@ shape!(Quota => "Quota", closed("Requests per calendar window.")
     .required("per"));
 
 shape!(Limits => "Limits", closed("Limits of a key, or an organization's defaults for its keys. What is absent comes from the next \
-      layer: the organization, then the configuration.")
-    .property("rate", optional(reference::<Rate>(), "Requests per time, with a burst."))
-    .property("concurrency", optional(whole("At least 1.", 1, u64::from(u32::MAX)), "How many requests may be in flight at once."))
-    .property("quotas", optional(
-        ArrayBuilder::new().items(reference::<Quota>()).max_items(Some(Window::ALL.len())),
-        "At most one for each window. An empty list means none, whatever the next layer says.",
-    )));
+  layer: the organization, then the configuration.")
+.property("rate", optional(reference::<Rate>(), "Requests per time, with a burst."))
+.property("concurrency", optional(whole("At least 1.", 1, u64::from(u32::MAX)), "How many requests may be in flight at once."))
+.property("quotas", optional(
+    ArrayBuilder::new().items(reference::<Quota>()).max_items(Some(Window::ALL.len())),
+    "At most one for each window. An empty list means none, whatever the next layer says.",
+)));
 
 fn text(description: &str) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String).description(Some(description))
@@ -163,5 +163,10 @@ fn reference<T: ToSchema>() -> Ref {
 
 /// What may also be null.
 fn optional(schema: impl Into<RefOr<Schema>>, description: &str) -> Schema {
-    OneOfBuilder::new().description(Some(description)).item(ObjectBuilder::new().schema_type(Type::Null)).item(schema).build().into()
+    OneOfBuilder::new()
+        .description(Some(description))
+        .item(ObjectBuilder::new().schema_type(Type::Null))
+        .item(schema)
+        .build()
+        .into()
 }
