@@ -14,6 +14,8 @@ mod identity_provider;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
+mod openapi;
+#[cfg(test)]
 mod openid;
 #[cfg(test)]
 mod organizations;
