@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
+use arc_swap::ArcSwap;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -48,6 +49,8 @@ pub struct App {
     readiness: Readiness,
     /// What it runs by.
     config: Config,
+    /// What the console says of it.
+    site: Arc<console::Site>,
     leave: watch::Sender<bool>,
     console: JoinHandle<std::io::Result<()>>,
     ops: JoinHandle<std::io::Result<()>>,
@@ -124,7 +127,8 @@ impl App {
             config.keys_per_organization,
         );
         let (leave, left) = watch::channel(false);
-        let router = console::router(operations.clone(), &config.console.public_url);
+        let site = Arc::new(site(&config, &addresses));
+        let router = console::router(operations.clone(), Arc::clone(&site));
         let console = tokio::spawn(ports.console.serve(router, left.clone()));
         let ops = tokio::spawn(ports.ops.serve(telemetry::ops::router(metrics, readiness.clone()), left));
         readiness.unset(NotReady::Starting);
@@ -136,6 +140,7 @@ impl App {
             access_log,
             readiness,
             config,
+            site,
             leave,
             console,
             ops,
@@ -188,6 +193,7 @@ impl App {
             return;
         }
         self.gateway.apply(&settings(&next)).await;
+        self.site.routes.store(Arc::new(next.routes.clone()));
         self.config = next;
         let generation = self.readiness.generation() + 1;
         self.readiness.set_generation(generation);
@@ -228,6 +234,16 @@ fn destination(written: &config::AccessLog) -> Destination {
         config::AccessLog::Off => Destination::Off,
         config::AccessLog::Stdout => Destination::Stdout,
         config::AccessLog::File(path) => Destination::File(path.clone()),
+    }
+}
+
+/// What the console is told of the deployment.
+fn site(config: &Config, addresses: &Addresses) -> console::Site {
+    console::Site {
+        public_url: config.console.public_url.clone(),
+        gateway_url: addresses.gateway.first().map(|address| format!("http://{address}")).unwrap_or_default(),
+        routes: ArcSwap::from_pointee(config.routes.clone()),
+        trusted_proxies: config.gateway.trusted_proxies.clone(),
     }
 }
 

@@ -1,9 +1,71 @@
-//! The control plane: what may be done (`operations`), how records are shown (`view`), and the management API (`api`).
+//! The control plane: what may be done (`operations`), how records are shown (`view`), the management API (`api`) and
+//! the pages for people (`pages`), both behind one `front`.
 //!
 //! Promises that keys change nowhere else. Never serves a proxied request and never knows the gateway.
 
 pub mod api;
+mod front;
 pub mod operations;
+mod pages;
 pub mod view;
 
-pub use api::router;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use axum::extract::FromRef;
+
+use crate::domain::network::Network;
+use crate::domain::route::Route;
+use operations::Operations;
+
+/// What the console knows of the deployment that it speaks for.
+#[derive(Debug)]
+pub struct Site {
+    /// Under which URL people and programs reach the console: scheme, host and port, no slash at its end.
+    pub public_url: String,
+    /// Under which URL programs reach the gateway, no slash at its end.
+    pub gateway_url: String,
+    /// The gateway's routes, for the examples that a new key is shown with. Swapped by a reload.
+    pub routes: ArcSwap<Vec<Route>>,
+    /// Whose `x-forwarded-for` is believed.
+    pub trusted_proxies: Vec<Network>,
+}
+
+impl Site {
+    /// The origin besides our own that forms may lead to.
+    fn form_origin(&self) -> Option<&str> {
+        None
+    }
+}
+
+/// What handlers work on.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    operations: Operations,
+    site: Arc<Site>,
+}
+
+impl FromRef<Shared> for Operations {
+    fn from_ref(shared: &Shared) -> Operations {
+        shared.operations.clone()
+    }
+}
+
+impl FromRef<Shared> for Arc<Site> {
+    fn from_ref(shared: &Shared) -> Arc<Site> {
+        Arc::clone(&shared.site)
+    }
+}
+
+/// Everything the console serves, ready for a listener.
+pub fn router(operations: Operations, site: Arc<Site>) -> Router {
+    let api = api::router(operations.clone());
+    let shared = Shared { operations, site: Arc::clone(&site) };
+    let router = pages::router().with_state(shared).merge(api).fallback(nowhere);
+    front::before(router, &site)
+}
+
+async fn nowhere(request: axum::extract::Request) -> axum::response::Response {
+    if api::is_address(request.uri().path()) { api::not_found() } else { pages::not_found() }
+}

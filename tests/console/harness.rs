@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use http::{Request, Response, StatusCode};
@@ -71,6 +72,16 @@ impl Answer {
     }
 }
 
+/// The deployment that these tests speak for.
+fn site() -> console::Site {
+    console::Site {
+        public_url: "https://keys.example.com".to_owned(),
+        gateway_url: "https://api.example.com".to_owned(),
+        routes: ArcSwap::from_pointee(Vec::new()),
+        trusted_proxies: Vec::new(),
+    }
+}
+
 impl Console {
     pub(crate) async fn start() -> Console {
         Console::start_with(Clock::system()).await
@@ -104,7 +115,7 @@ impl Console {
             limiter,
             clock,
             token: token.expose().to_owned(),
-            router: console::router(operations, "https://keys.example.com"),
+            router: console::router(operations, Arc::new(site())),
             tables,
             _keeper_runs_until_dropped: running,
         }

@@ -36,7 +36,7 @@ async fn console() -> Console {
     let (slug, name) = ("acme".parse().unwrap(), "Acme".parse().unwrap());
     let acme = NewOrganization { slug, name, time_zone: None, limits: None };
     operations.create_organization(&caller, acme).await.unwrap();
-    Console { database, keys, router: super::router(operations, "http://localhost"), token, _folder: folder }
+    Console { database, keys, router: super::router(operations), token, _folder: folder }
 }
 
 impl Console {

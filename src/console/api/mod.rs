@@ -1,7 +1,6 @@
 //! The management API, `/api/v1`: JSON in, JSON out, problem documents (RFC 9457) where something is wrong.
 //!
-//! Handlers parse, call one operation, and render. Every answer has an `x-request-id` and is kept out of caches. Never
-//! decides who may do what: operations do.
+//! Handlers parse, call one operation, and render. Never decides who may do what: operations do.
 
 mod agents;
 mod answer;
@@ -12,24 +11,19 @@ mod keys;
 mod organizations;
 mod problem;
 
-use std::sync::Arc;
-
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::{Next, from_fn_with_state};
-use axum::response::Response;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Serialize;
-use uuid::Uuid;
 
 use super::operations::Operations;
 use extract::{BODY_BYTES_MAX, By};
 use problem::Problem;
 
-/// Everything the console serves, ready for a listener. `public_url` (no slash at its end) is how clients reach it:
-/// what is created is said to be there.
-pub fn router(operations: Operations, public_url: &str) -> Router {
+/// The API, without what stands before all of the console.
+pub(super) fn router(operations: Operations) -> Router {
     let organization = "/api/v1/organizations/{org}";
     Router::new()
         .route("/api/v1/session", get(session))
@@ -49,28 +43,25 @@ pub fn router(operations: Operations, public_url: &str) -> Router {
             get(keys::read).patch(keys::change).delete(keys::delete),
         )
         .route(&format!("{organization}/keys/{{key}}/usage"), get(keys::usage))
-        .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || Problem::of(StatusCode::METHOD_NOT_ALLOWED))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(from_fn_with_state(Arc::from(public_url), frame))
         .with_state(operations)
 }
 
-/// What every answer carries, whatever it says.
-async fn frame(State(public_url): State<Arc<str>>, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    if let Some(path) = headers.get(header::LOCATION).and_then(|path| path.to_str().ok())
-        && let Ok(location) = HeaderValue::from_str(&format!("{public_url}{path}"))
-    {
-        headers.insert(header::LOCATION, location);
-    }
-    if let Ok(id) = HeaderValue::from_str(&Uuid::now_v7().to_string()) {
-        headers.insert("x-request-id", id);
-    }
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
+/// Whether a path belongs to the API, where answers are JSON whatever they say.
+pub(super) fn is_address(path: &str) -> bool {
+    path == "/api" || path.starts_with("/api/")
+}
+
+/// The answer where there is nothing.
+pub(super) fn not_found() -> Response {
+    Problem::not_found().into_response()
+}
+
+/// The answer to a change that another site asked a browser for.
+pub(super) fn from_elsewhere() -> Response {
+    Problem::with(StatusCode::FORBIDDEN, "the request comes from another site; nothing was changed")
+        .into_response()
 }
 
 /// Who the caller is.

@@ -149,6 +149,11 @@ impl Operations {
         .await
     }
 
+    /// The instant that what is shown now is of.
+    pub(crate) fn now(&self) -> crate::domain::clock::UnixMillis {
+        self.0.clock.now().unix
+    }
+
     async fn organization_of(&self, reference: &str) -> Result<Organization, Refused> {
         self.0.database.organization(reference).await?.ok_or(Refused::NotFound)
     }

@@ -1,0 +1,74 @@
+//! The pages for people: HTML from templates, the same operations as the API, everything without script but copying.
+//!
+//! Handlers parse, call operations and render. Never decides who may do what: operations do.
+
+mod assets;
+mod chart;
+mod failure;
+mod notice;
+mod sheet;
+mod shell;
+mod sign_in;
+mod time;
+
+use askama::Template;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
+
+use super::Shared;
+pub(crate) use assets::asset;
+use failure::Failure;
+
+/// Largest form: names and limits are under a kibibyte.
+const FORM_BYTES_MAX: usize = 64 * 1_024;
+
+/// All pages.
+pub(super) fn router() -> Router<Shared> {
+    Router::new()
+        .route("/sign-in", get(sign_in::show))
+        .route("/assets/{version}/{name}", get(assets::serve))
+        .method_not_allowed_fallback(async || Failure::Method)
+        .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
+}
+
+/// The page where there is nothing.
+pub(super) fn not_found() -> Response {
+    Failure::NotFound.into_response()
+}
+
+/// The page that answers a change which another site asked a browser for.
+pub(super) fn from_elsewhere() -> Response {
+    Failure::FromElsewhere.into_response()
+}
+
+/// A failure's page, which shows the request's id; every other answer as it is.
+pub(super) fn shown(response: Response, request_id: &str) -> Response {
+    match response.extensions().get::<Failure>() {
+        Some(failure) => failure.page(request_id),
+        None => response,
+    }
+}
+
+/// A page.
+pub(crate) fn page<T: Template>(status: StatusCode, template: &T) -> Response {
+    match template.render() {
+        Ok(html) => {
+            let mut response = (status, html).into_response();
+            let html = HeaderValue::from_static("text/html; charset=utf-8");
+            response.headers_mut().insert(header::CONTENT_TYPE, html);
+            response
+        }
+        Err(error) => {
+            tracing::error!(%error, "a page could not be rendered");
+            Failure::Broken.into_response()
+        }
+    }
+}
+
+/// Leads on with GET once a form has done what it says.
+pub(crate) fn see_other(address: &str) -> Response {
+    Redirect::to(address).into_response()
+}
