@@ -3,8 +3,6 @@
 //! Finds things by their role and the name that people read or hear, waits for what should appear with a bound, and
 //! shows every error that the page reported. Never sleeps, and never reaches into the server.
 
-use std::collections::BTreeSet;
-
 use fantoccini::elements::{Element, ElementRef};
 use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder};
@@ -47,6 +45,7 @@ pub(crate) struct Browser {
     pub(crate) client: Client,
     base: String,
     looks: Looks,
+    scripts: Scripts,
 }
 
 /// A command of chromedriver beyond the standard: where, and with what.
@@ -84,10 +83,8 @@ impl Browser {
             .connect(driver.url())
             .await
             .unwrap_or_else(|error| panic!("chromium did not start: {error}"));
-        let mut browser = Browser { client, base: base.to_owned(), looks: Looks::DESKTOP };
-        if scripts == Scripts::Off {
-            browser.cdp("Emulation.setScriptExecutionDisabled", json!({ "value": true })).await;
-        }
+        let mut browser = Browser { client, base: base.to_owned(), looks: Looks::DESKTOP, scripts };
+        browser.allow_scripts(scripts).await;
         browser.look(Looks::DESKTOP).await;
         browser
     }
@@ -140,26 +137,24 @@ impl Browser {
         format!("{}{query}", url.path())
     }
 
-    /// Waits until the browser is at a path, its query left out.
-    pub(crate) async fn arrives_at(&self, path: &str) {
-        let mut last = String::new();
-        for _ in Turns::new() {
-            last = self.client.current_url().await.unwrap().path().to_owned();
-            if last == path {
-                return;
-            }
-        }
-        panic!("the browser is at {last} instead of {path}, which says:\n{}", self.text().await);
-    }
-
     /// Runs a script of the test's own; `arguments` as in its text.
     pub(crate) async fn run(&self, script: &str, arguments: Vec<Value>) -> Value {
         self.client.execute(script, arguments).await.unwrap_or_else(|error| panic!("{error}\n{script}"))
     }
 
-    /// As [`Browser::run`], for a script that says itself when it is done.
+    /// As [`Browser::run`], for a script that says itself when it is done. It needs timers, which a browser without
+    /// scripts does not run; the page's own scripts were passed over when it was loaded, and stay so.
     pub(crate) async fn run_until_done(&self, script: &str) -> Value {
-        self.client.execute_async(script, Vec::new()).await.unwrap_or_else(|error| panic!("{error}"))
+        self.allow_scripts(Scripts::On).await;
+        let answer = self.client.execute_async(script, Vec::new()).await;
+        self.allow_scripts(self.scripts).await;
+        answer.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Whether pages may run theirs from now on.
+    async fn allow_scripts(&self, scripts: Scripts) {
+        let value = json!({ "value": scripts == Scripts::Off });
+        self.cdp("Emulation.setScriptExecutionDisabled", value).await;
     }
 
     /// The text that the page shows.
@@ -323,21 +318,6 @@ impl Browser {
             }
         }
         panic!("the focus is on {last} instead of {wanted}");
-    }
-
-    /// Another tab of the same browser, in front from now on.
-    pub(crate) async fn new_tab(&mut self) {
-        let tab = self.client.new_window(true).await.unwrap();
-        self.client.switch_to_window(tab.handle).await.unwrap();
-        self.look(self.looks).await;
-    }
-
-    /// The cookies of the page, as a `Cookie` field.
-    pub(crate) async fn cookies(&self) -> String {
-        let cookies = self.client.get_all_cookies().await.unwrap();
-        let pairs: BTreeSet<String> =
-            cookies.iter().map(|cookie| format!("{}={}", cookie.name(), cookie.value())).collect();
-        pairs.into_iter().collect::<Vec<_>>().join("; ")
     }
 
     /// Ends the browser in order, before the driver would.

@@ -18,7 +18,8 @@ const selectors = {
   dialog: "dialog[open], [role=dialog], [role=alertdialog]",
   heading: "h1, h2, h3, h4",
   row: "tbody tr",
-  status: "[role=status], [role=alert], [aria-live]",
+  status: "[role=status]",
+  alert: "[role=alert]",
   img: "svg[role=img], img",
 };
 

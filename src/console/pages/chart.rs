@@ -248,7 +248,8 @@ mod tests {
 
     #[test]
     fn the_axis_is_round_and_the_highest_bar_fills_most_of_the_frame() {
-        for (most, top) in [(5, "6"), (9, "10"), (42, "60"), (100, "100"), (1_204, "1.5k"), (3_999_999, "4M")] {
+        for (most, top) in [(5, "6"), (9, "10"), (42, "60"), (100, "100"), (1_204, "1.5k"), (3_999_999, "4M")]
+        {
             let chart = Chart::new(vec![column(&[most])]);
             assert_eq!(chart.levels[0], top, "{most}");
             assert_eq!(chart.levels.len(), chart.lines.len());

@@ -94,7 +94,8 @@ mod tests {
 
     #[test]
     fn ordinary_text_stays_as_it_is() {
-        for ordinary in ["", "Invoice importer", "a=b", "2026-11-23", "größe – ok", "Ünïcode", "'quoted'"] {
+        for ordinary in ["", "Invoice importer", "a=b", "2026-11-23", "größe – ok", "Ünïcode", "'quoted'"]
+        {
             assert_eq!(guarded(ordinary), ordinary);
         }
     }
