@@ -34,6 +34,9 @@ const ARGUMENTS: &[&str] = &[
     "--lang=en-US",
 ];
 
+/// Where WebDriver has the keys that write nothing.
+const KEYS: std::ops::RangeInclusive<char> = '\u{e000}'..='\u{e05d}';
+
 /// How a WebDriver answer names an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
@@ -279,7 +282,7 @@ impl Browser {
     pub(crate) async fn fill(&self, label: &str, value: &str) {
         let field = self.find("textbox", label).await;
         field.clear().await.unwrap_or_else(|error| panic!("{label}: {error}"));
-        if value.is_ascii() {
+        if value.is_ascii() || value.contains(|letter| KEYS.contains(&letter)) {
             field.send_keys(value).await.unwrap_or_else(|error| panic!("{label}: {error}"));
         } else {
             // What no key types, people paste.

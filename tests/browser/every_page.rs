@@ -34,7 +34,7 @@ async fn every_page_about_keys_is_sound_in_every_width_and_theme() {
     browser.follow("New API Key").await;
     browser.find("dialog", "").await;
     faults.extend(judge(&mut browser, "key-new-dialog").await);
-    browser.press("More").await;
+    browser.press("More: access, expiry, limits").await;
     faults.extend(judge(&mut browser, "key-new-more").await);
     browser.fill("Name", "Secret of this page").await;
     browser.click("radio", "Organization").await;
