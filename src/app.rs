@@ -16,7 +16,10 @@ use tokio::task::JoinHandle;
 use self::http::Port;
 use crate::config::reload::may_replace;
 use crate::config::{self, Config, Problems};
-use crate::console::{self, operations::Operations};
+use crate::console::{
+    self,
+    operations::{Operations, Rules, SessionRules},
+};
 use crate::domain::clock::Clock;
 use crate::gateway::{Gateway, Guard, Listening, Planes, Settings};
 use crate::keytable::KeyTable;
@@ -118,14 +121,7 @@ impl App {
         };
         let gateway = Gateway::start(ports.gateway, &settings(&config), &planes)
             .context("cannot start a worker: the system gives no more threads")?;
-        let operations = Operations::new(
-            database.clone(),
-            keys,
-            limiter,
-            clock,
-            config.key_format.clone(),
-            config.keys_per_organization,
-        );
+        let operations = Operations::new(database.clone(), keys, limiter, clock, rules(&config));
         let (leave, left) = watch::channel(false);
         let site = Arc::new(site(&config, &addresses));
         let router = console::router(operations.clone(), Arc::clone(&site));
@@ -237,13 +233,34 @@ fn destination(written: &config::AccessLog) -> Destination {
     }
 }
 
+/// What the control plane is told of the configuration.
+fn rules(config: &Config) -> Rules {
+    Rules {
+        key_format: config.key_format.clone(),
+        keys_per_organization: config.keys_per_organization,
+        sessions: SessionRules {
+            idle_timeout: config.console.sessions.idle_timeout,
+            lifetime: config.console.sessions.lifetime,
+        },
+    }
+}
+
 /// What the console is told of the deployment.
 fn site(config: &Config, addresses: &Addresses) -> console::Site {
+    let gateway = addresses.gateway.first().copied();
     console::Site {
-        public_url: config.console.public_url.clone(),
-        gateway_url: addresses.gateway.first().map(|address| format!("http://{address}")).unwrap_or_default(),
+        public_url: reached(&config.console.public_url, Some(addresses.console)),
+        gateway_url: reached(&config.gateway.public_url, gateway),
         routes: ArcSwap::from_pointee(config.routes.clone()),
-        trusted_proxies: config.gateway.trusted_proxies.clone(),
+        trusted_proxies: config.console.trusted_proxies.clone(),
+    }
+}
+
+/// A URL that was made of an address with port 0, with the port that the address was given.
+fn reached(url: &str, address: Option<SocketAddr>) -> String {
+    match (url.strip_suffix(":0"), address) {
+        (Some(host), Some(address)) => format!("{host}:{}", address.port()),
+        _ => url.to_owned(),
     }
 }
 

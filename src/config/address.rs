@@ -109,7 +109,7 @@ fn is_host(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(label)
 }
 
-/// The URL under which people open the console: scheme, host and port, no slash at its end.
+/// The URL under which something is reached from outside: scheme, host and port, no slash at its end.
 #[derive(Debug)]
 pub(crate) struct PublicUrl(pub(crate) String);
 
@@ -119,7 +119,7 @@ impl Leaf for PublicUrl {
     }
 
     fn parse(text: &str) -> Result<PublicUrl, Mistake> {
-        let mistake = || Mistake::new("not the URL of a console");
+        let mistake = || Mistake::new("not the URL of a host");
         let (scheme, rest) = text.split_once("://").ok_or_else(mistake)?;
         let authority = rest.strip_suffix('/').unwrap_or(rest);
         if !matches!(scheme, "http" | "https") || host_and_port(authority).is_none() {
@@ -130,6 +130,71 @@ impl Leaf for PublicUrl {
 
     fn schema() -> Value {
         pattern_schema("^https?://[^/?#@]+/?$")
+    }
+}
+
+/// The URL that names a provider of OpenID Connect. Kept letter by letter: it is compared with what the provider says.
+#[derive(Debug)]
+pub(crate) struct Issuer(pub(crate) String);
+
+impl Leaf for Issuer {
+    fn expected() -> String {
+        "the provider's URL, such as `https://accounts.example.com`, without a query".into()
+    }
+
+    fn parse(text: &str) -> Result<Issuer, Mistake> {
+        let mistake = || Mistake::new("not the URL of a provider");
+        let (scheme, rest) = text.split_once("://").ok_or_else(mistake)?;
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let (host, _) = host_and_port(authority).ok_or_else(mistake)?;
+        if !path.bytes().all(|b| b.is_ascii_graphic() && !b"?#\\\"<>^`{|}".contains(&b)) {
+            return Err(mistake());
+        }
+        match scheme {
+            "https" => Ok(Issuer(text.to_owned())),
+            "http" if is_loopback(&host) => Ok(Issuer(text.to_owned())),
+            "http" => {
+                let instead = "expected `https://`: who reads or changes the answers on their way can sign in as anybody";
+                Err(Mistake::with("a provider without encryption", instead))
+            }
+            _ => Err(mistake()),
+        }
+    }
+
+    fn schema() -> Value {
+        pattern_schema("^https?://[^?#@]+$")
+    }
+}
+
+/// Whether the host is this machine itself.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Whether the URL, as [`PublicUrl`] reads it, names this machine itself.
+pub(crate) fn is_loopback_url(url: &str) -> bool {
+    let authority = url.split_once("://").map_or("", |(_, authority)| authority);
+    host_and_port(authority).is_some_and(|(host, _)| is_loopback(&host))
+}
+
+/// What stands after the `@` of an e-mail address, in lower case.
+#[derive(Debug)]
+pub(crate) struct EmailDomain(pub(crate) String);
+
+impl Leaf for EmailDomain {
+    fn expected() -> String {
+        "a domain such as `example.com`: what stands after the `@`".into()
+    }
+
+    fn parse(text: &str) -> Result<EmailDomain, Mistake> {
+        if !is_host(text) || text.parse::<Ipv4Addr>().is_ok() {
+            return Err(Mistake::new("not a domain of e-mail addresses"));
+        }
+        Ok(EmailDomain(text.to_ascii_lowercase()))
+    }
+
+    fn schema() -> Value {
+        text_schema()
     }
 }
 

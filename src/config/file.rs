@@ -7,13 +7,14 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
-use super::address::PublicUrl;
+use super::address::{EmailDomain, Issuer, PublicUrl};
 use super::leaf::{
     Auto, Bytes, CredentialPlace, EncodedSlash, Method, Off, OneOf, OutputFile, RouteName, Time, Unlimited,
     Whole,
 };
 use super::problem::At;
 use super::resolved::{AccessLog, DatabaseUrl};
+use super::secret::{SecretFile, SecretText};
 use super::setting::{Listing, Named, Or, Reader, Setting, section};
 use super::tree::{Kind, Node};
 use super::units;
@@ -26,6 +27,7 @@ use crate::domain::upstream::Endpoint;
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const SECOND_MS: u64 = 1_000;
+const MINUTE_MS: u64 = 60_000;
 const HOUR_MS: u64 = 3_600_000;
 const DAY_MS: u64 = 86_400_000;
 /// A petabyte: above every body, and far from any overflow.
@@ -64,6 +66,8 @@ section! {
     Gateway {
         /// Addresses that serve requests. Default 127.0.0.1:8080.
         listen: Listing<Listener, 1>;
+        /// Under which URL programs reach it, without a path. Default `http://` and its first address.
+        public_url: PublicUrl;
         /// Threads that serve requests: `auto` (one per processor) or a number. Default `auto`.
         workers: Or<Auto, Whole<1, 1024>>;
         /// Addresses and networks of proxies whose `x-forwarded-*` fields are believed. Default none.
@@ -96,6 +100,38 @@ section! {
         listen: Listener;
         /// Under which URL people open it, without a path. Default `http://` and the address.
         public_url: PublicUrl;
+        /// How long people stay signed in.
+        sessions: Sessions;
+        /// Addresses and networks of proxies whose `x-forwarded-for` and `forwarded` are believed. Default none.
+        trusted_proxies: Listing<Network, 0>;
+        /// Sign-in with a company account, by OpenID Connect. Default none: passwords only.
+        openid: OpenId;
+    }
+}
+
+section! {
+    /// How long people stay signed in.
+    Sessions {
+        /// After how long without a request a session ends. Default 12h.
+        idle_timeout: Time<MINUTE_MS, { 365 * DAY_MS }>;
+        /// After how long every session ends, however busy; not below `idle_timeout`. Default 7d.
+        lifetime: Time<MINUTE_MS, { 365 * DAY_MS }>;
+    }
+}
+
+section! {
+    /// Sign-in with a company account, by OpenID Connect.
+    OpenId {
+        /// The provider: the URL that its discovery document stands under, exactly as the provider writes it.
+        issuer: Issuer, required;
+        /// What the provider calls this console.
+        client_id: String, required;
+        /// The secret that the provider gave out for it. Either this or `client_secret_file`.
+        client_secret: SecretText;
+        /// The path of a file that holds the secret. It is read when the configuration is.
+        client_secret_file: SecretFile;
+        /// Domains of e-mail addresses that may sign in so. Default every domain that the provider vouches for.
+        allowed_domains: Listing<EmailDomain, 0>;
     }
 }
 

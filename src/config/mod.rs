@@ -5,6 +5,7 @@
 //! Never starts anything, and never shows what an environment variable holds.
 
 mod address;
+mod conceal;
 mod file;
 mod leaf;
 mod problem;
@@ -12,6 +13,7 @@ pub mod reload;
 mod resolve;
 mod resolved;
 mod schema;
+mod secret;
 mod setting;
 mod substitute;
 mod syntax;
@@ -25,7 +27,9 @@ use std::io::Read;
 use std::path::Path;
 
 pub use problem::Problems;
-pub use resolved::{AccessLog, Config, Console, DatabaseUrl, Gateway, Guard, Metrics, Ops};
+pub use resolved::{
+    AccessLog, Config, Console, DatabaseUrl, Gateway, Guard, Metrics, OpenId, Ops, SecretText, Sessions,
+};
 pub use schema::schema;
 
 use problem::Place;

@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use super::conceal::shown_lines;
+
 /// Most problems shown for one file: more help nobody, and a file of a million wrong lines stays cheap.
 const SHOWN_MAX: usize = 100;
 /// Most characters shown of a line; longer lines are cut around the caret.
@@ -112,7 +114,7 @@ impl Problems {
     fn new(mut found: Vec<Problem>, file: &str, source: &str) -> Problems {
         let count = found.len();
         found.truncate(SHOWN_MAX);
-        let lines = lines(source);
+        let lines = shown_lines(source);
         let shown = found
             .into_iter()
             .map(|problem| {
@@ -186,8 +188,8 @@ struct Excerpt {
 }
 
 impl Excerpt {
-    fn cut(line: &str, place: Place) -> Excerpt {
-        let chars: Vec<char> = without_passwords(line);
+    /// Cuts `chars`, a line as it may be shown, around `place`.
+    fn cut(chars: &[char], place: Place) -> Excerpt {
         let at = place.column.saturating_sub(1).min(chars.len());
         let carets = place.width.clamp(1, (chars.len() - at).max(1));
         let from = if at + carets.min(EXCERPT_CHARS_MAX / 2) > EXCERPT_CHARS_MAX {
@@ -204,45 +206,6 @@ impl Excerpt {
         let carets = carets.min((text.chars().count() - indent.min(text.chars().count())).max(1));
         Excerpt { text: text.trim_end().to_owned(), indent, carets }
     }
-}
-
-/// The line's characters as they may be shown: no control characters, and `*` for who signs in to a URL.
-fn without_passwords(line: &str) -> Vec<char> {
-    let mut chars: Vec<char> = line
-        .chars()
-        .map(|c| match c {
-            '\t' => ' ',
-            c if c.is_control() => '\u{fffd}',
-            c => c,
-        })
-        .collect();
-    let mut at = 0;
-    while at < chars.len() {
-        if chars.get(at..at + 3) != Some(&[':', '/', '/']) {
-            at += 1;
-            continue;
-        }
-        let start = at + 3;
-        // To the last `@` of the word: whoever writes a password may forget to encode what is in it.
-        let word =
-            chars.iter().skip(start).take_while(|c| !c.is_whitespace() && !"\"'".contains(**c)).count();
-        let secret = chars.iter().skip(start).take(word).collect::<Vec<_>>();
-        let secret = secret.iter().rposition(|c| **c == '@').unwrap_or(0);
-        chars.iter_mut().skip(start).take(secret).for_each(|c| *c = '*');
-        at = start + word;
-    }
-    chars
-}
-
-/// The lines as YAML counts them: ended by LF, CRLF or CR.
-fn lines(source: &str) -> Vec<&str> {
-    source
-        .split('\n')
-        .flat_map(|line| {
-            let line = line.strip_suffix('\r').unwrap_or(line);
-            line.split('\r')
-        })
-        .collect()
 }
 
 /// The nearest of `known` to `name`, where it is near enough to be what was meant.
@@ -275,15 +238,8 @@ mod tests {
     }
 
     #[test]
-    fn a_password_in_a_shown_url_is_starred_out() {
-        let shown: String =
-            without_passwords("database: postgres://user:p@s/s,@host/db # http://a:b@c").iter().collect();
-        assert_eq!(shown, "database: postgres://***********@host/db # http://***@c");
-    }
-
-    #[test]
     fn a_long_line_is_cut_around_the_caret() {
-        let line = format!("{}bad{}", "a".repeat(5_000), "b".repeat(5_000));
+        let line: Vec<char> = format!("{}bad{}", "a".repeat(5_000), "b".repeat(5_000)).chars().collect();
         let excerpt = Excerpt::cut(&line, Place { line: 1, column: 5_001, width: 3 });
         assert_eq!(excerpt.carets, 3);
         let under: String = excerpt.text.chars().skip(excerpt.indent).take(3).collect();

@@ -19,11 +19,21 @@ pub struct NeedsRestart {
 /// Names what else differs.
 pub fn may_replace(running: &Config, next: &Config) -> Result<(), NeedsRestart> {
     let (old, new) = (&running.gateway, &next.gateway);
+    let (old_console, new_console) = (&running.console, &next.console);
+    // A URL that is not written follows the address: then the address alone is told.
+    let url_alone = old.listen == new.listen && old.public_url != new.public_url;
+    let console_url_alone =
+        old_console.listen == new_console.listen && old_console.public_url != new_console.public_url;
     let differing = [
         ("gateway.listen", old.listen != new.listen),
+        ("gateway.public_url", url_alone),
         ("gateway.workers", old.workers != new.workers),
         ("gateway.connections_max", old.connections_max != new.connections_max),
-        ("console", running.console != next.console),
+        ("console.listen", old_console.listen != new_console.listen),
+        ("console.public_url", console_url_alone),
+        ("console.sessions", old_console.sessions != new_console.sessions),
+        ("console.trusted_proxies", old_console.trusted_proxies != new_console.trusted_proxies),
+        ("console.openid", old_console.openid != new_console.openid),
         ("ops", running.ops != next.ops),
         ("database", running.database != next.database),
         ("keys.prefix", running.key_format != next.key_format),
@@ -53,5 +63,10 @@ mod tests {
         let ports = config("gateway: { listen: [{ address: 127.0.0.1:1 }] }\nkeys: { prefix: kk }");
         let refused = may_replace(&running, &ports).unwrap_err();
         assert_eq!(refused.settings, ["gateway.listen", "keys.prefix"]);
+        let console = config(
+            "limits: { key: { concurrency: 5 } }\nconsole: { sessions: { idle_timeout: 1h }, public_url: \"https://a\" }",
+        );
+        let refused = may_replace(&running, &console).unwrap_err();
+        assert_eq!(refused.settings, ["console.public_url", "console.sessions"]);
     }
 }

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use super::secret::SecretText;
 use crate::domain::limit::Limits;
 use crate::domain::network::Network;
 use crate::domain::route::Route;
@@ -47,6 +48,8 @@ pub struct Config {
 pub struct Gateway {
     /// Addresses that serve requests; at least one, no two in each other's way.
     pub listen: Vec<SocketAddr>,
+    /// Under which URL programs reach it: scheme, host and port, no slash at its end.
+    pub public_url: String,
     /// Threads that serve requests, at least 1.
     pub workers: usize,
     /// Whose `x-forwarded-*` fields are believed.
@@ -78,6 +81,34 @@ pub struct Console {
     pub listen: SocketAddr,
     /// Under which URL clients reach it: scheme, host and port, no slash at its end.
     pub public_url: String,
+    /// How long people stay signed in.
+    pub sessions: Sessions,
+    /// Whose word is believed for the address of a client.
+    pub trusted_proxies: Vec<Network>,
+    /// Sign-in with a company account; none: passwords only.
+    pub openid: Option<OpenId>,
+}
+
+/// How long people stay signed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sessions {
+    /// After how long without a request a session ends.
+    pub idle_timeout: Duration,
+    /// After how long every session ends; not below `idle_timeout`.
+    pub lifetime: Duration,
+}
+
+/// Sign-in by OpenID Connect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenId {
+    /// The provider's URL, exactly as it was written: `https`, or `http` on this machine.
+    pub issuer: String,
+    /// What the provider calls this console.
+    pub client_id: String,
+    /// By which the provider knows it is this console that asks.
+    pub client_secret: SecretText,
+    /// Domains of e-mail addresses that may sign in so, in lower case; empty: every one.
+    pub allowed_domains: Vec<String>,
 }
 
 /// Metrics and health.

@@ -47,6 +47,10 @@ fn defaults_are_those_of_the_design() {
     let config = read("routes: []").unwrap();
     assert_eq!(config.gateway.listen, ["127.0.0.1:8080".parse().unwrap()]);
     assert_eq!(config.console.public_url, "http://127.0.0.1:8081");
+    assert_eq!(config.gateway.public_url, "http://127.0.0.1:8080");
+    let (hour, day) = (Duration::from_secs(3_600), Duration::from_secs(86_400));
+    assert_eq!(config.console.sessions, Sessions { idle_timeout: 12 * hour, lifetime: 7 * day });
+    assert_eq!((config.console.trusted_proxies.len(), config.console.openid), (0, None));
     assert_eq!(config.database, DatabaseUrl::Sqlite("keystile-data/keystile.db".into()));
     assert_eq!(config.key_limits.rate, Some(Rate { requests: 100, per: Period::Second, burst: 200 }));
     assert_eq!(config.key_limits.quotas.map(|quotas| quotas.len()), Some(2));
@@ -101,6 +105,32 @@ fn a_variable_cannot_become_structure_and_is_never_shown() {
     assert_eq!(problems.count(), 2, "{shown}");
     assert!(!shown.contains("hunter2") && !shown.contains("workers: 3"), "{shown}");
     assert!(shown.contains("once its variables are filled in"), "{shown}");
+}
+
+#[test]
+fn a_provider_is_read_with_its_secret_which_is_shown_nowhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    std::fs::write(&file, "hunter2\n").unwrap();
+    let text = |secret: &str| {
+        format!(
+            "console: {{ public_url: \"https://keys.example.com\", openid: {{ issuer: \"https://id.example.com/Realm/\", client_id: keystile, {secret}, allowed_domains: [Example.com] }} }}"
+        )
+    };
+    let from_file = read(&text(&format!("client_secret_file: {}", file.display()))).unwrap();
+    let openid = from_file.console.openid.clone().unwrap();
+    assert_eq!(
+        (openid.issuer.as_str(), openid.client_id.as_str()),
+        ("https://id.example.com/Realm/", "keystile")
+    );
+    assert_eq!(
+        (openid.client_secret.expose(), openid.allowed_domains),
+        ("hunter2", vec!["example.com".into()])
+    );
+    assert_eq!(read(&text("client_secret: \"${SECRET}\"")).unwrap(), from_file);
+    assert!(!format!("{from_file:?}").contains("hunter2"));
+    let problems = read(&text("client_secret: hunter2, bad: [")).unwrap_err();
+    assert!(!format!("{problems:?}{problems}").contains("hunter2"), "{problems}");
 }
 
 #[test]

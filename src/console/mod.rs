@@ -7,6 +7,7 @@ pub mod api;
 mod front;
 pub mod operations;
 mod pages;
+mod session;
 pub mod view;
 
 use std::sync::Arc;
@@ -33,10 +34,35 @@ pub struct Site {
 }
 
 impl Site {
+    /// Whether people may sign in: their cookie must not travel in the clear, but on this machine.
+    pub(crate) fn may_sign_in(&self) -> bool {
+        self.is_https() || self.host().is_some_and(is_loopback)
+    }
+
+    /// Whether people reach the console by https.
+    fn is_https(&self) -> bool {
+        self.public_url.starts_with("https://")
+    }
+
+    /// The host of the public URL, with its port where one is written.
+    fn authority(&self) -> &str {
+        self.public_url.split_once("://").map_or("", |(_, authority)| authority)
+    }
+
+    fn host(&self) -> Option<String> {
+        let authority: http::uri::Authority = self.authority().parse().ok()?;
+        Some(authority.host().trim_matches(['[', ']']).to_owned())
+    }
+
     /// The origin besides our own that forms may lead to.
     fn form_origin(&self) -> Option<&str> {
         None
     }
+}
+
+/// Whether a host is this machine: browsers keep what is said to it from everybody else.
+fn is_loopback(host: String) -> bool {
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// What handlers work on.
@@ -60,9 +86,8 @@ impl FromRef<Shared> for Arc<Site> {
 
 /// Everything the console serves, ready for a listener.
 pub fn router(operations: Operations, site: Arc<Site>) -> Router {
-    let api = api::router(operations.clone());
     let shared = Shared { operations, site: Arc::clone(&site) };
-    let router = pages::router().with_state(shared).merge(api).fallback(nowhere);
+    let router = pages::router().merge(api::router()).fallback(nowhere).with_state(shared);
     front::before(router, &site)
 }
 

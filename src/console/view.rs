@@ -5,13 +5,16 @@
 use serde::{Serialize, Serializer};
 
 use crate::domain::clock::UnixMillis;
-use crate::domain::id::{AgentId, KeyId, OrganizationId};
+use crate::domain::id::{AgentId, AuditId, KeyId, MemberId, OrganizationId, SessionId};
 use crate::domain::key::Key;
 use crate::domain::limit::Limits;
+use crate::domain::member::{Member, MemberRole, MemberState};
 use crate::domain::name::{Name, Slug};
 use crate::domain::organization::{Agent, Organization};
+use crate::domain::person::Email;
 use crate::domain::scope::Access;
 use crate::domain::zone::Zone;
+use crate::store::FieldChange;
 
 /// An instant, shown in RFC 3339, UTC, with milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,10 +51,25 @@ pub trait Tagged {
 /// A page of a list.
 #[derive(Debug, Clone, Serialize)]
 pub struct Page<T> {
-    /// The records, oldest first.
+    /// The records, oldest first; the audit log newest first.
     pub items: Vec<T>,
     /// Where the next page begins; none on the last.
     pub next: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// The page of `found`, which holds one record more than `limit` where there is another page behind it.
+    pub(super) fn of<R>(
+        mut found: Vec<R>,
+        limit: u32,
+        id: impl Fn(&R) -> String,
+        view: impl Fn(R) -> T,
+    ) -> Page<T> {
+        let more = found.len() > limit as usize;
+        found.truncate(limit as usize);
+        let next = if more { found.last().map(id) } else { None };
+        Page { items: found.into_iter().map(view).collect(), next }
+    }
 }
 
 /// An organization.
@@ -197,17 +215,20 @@ impl Tagged for KeyView {
     }
 }
 
-/// The keys of an organization, with how many there are and may be.
+/// The keys of an organization that the caller may know of, with how many there are and may be.
 #[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct KeyPage {
     /// The keys, oldest first.
     pub items: Vec<KeyView>,
     /// Where the next page begins; none on the last.
     pub next: Option<String>,
-    /// How many keys the organization has.
+    /// How many keys there are that the caller may know of.
     pub count: u64,
-    /// How many it may have.
+    /// How many the organization may have, the caller's and others'.
     pub cap: u32,
+    /// Whether it has as many.
+    pub at_cap: bool,
 }
 
 /// How far the end of some keys has got.
@@ -236,4 +257,175 @@ pub enum RevocationState {
     Complete,
     /// Some gateways did not answer in time.
     Pending,
+}
+
+/// A member of an organization.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MemberView {
+    /// Their id.
+    pub id: MemberId,
+    /// Their address.
+    pub email: Email,
+    /// What they want to be called; nothing before they have come.
+    pub name: Option<Name>,
+    /// What they may do.
+    pub role: MemberRole,
+    /// The agents of an agent admin.
+    pub agents: Vec<Slug>,
+    /// Whether they may come in.
+    pub state: MemberStateView,
+    /// Until when their invitation holds, where they have not come.
+    pub invited_until: Option<Instant>,
+    /// When they were invited first.
+    pub created_at: Instant,
+    #[serde(skip)]
+    revision: u64,
+}
+
+/// Whether a member may come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MemberStateView {
+    /// Not come yet.
+    Invited,
+    /// May.
+    Active,
+    /// May not until enabled again.
+    Disabled,
+}
+
+impl MemberView {
+    /// The view of `member` in the organization that has `agents`.
+    pub fn new(member: Member, agents: &[Agent]) -> MemberView {
+        let (state, until) = match member.state {
+            MemberState::Invited { until } => (MemberStateView::Invited, Some(until)),
+            MemberState::Active => (MemberStateView::Active, None),
+            MemberState::Disabled => (MemberStateView::Disabled, None),
+        };
+        let own = agents.iter().filter(|agent| member.agents.contains(&agent.id));
+        MemberView {
+            id: member.id,
+            email: member.email,
+            name: member.name,
+            role: member.role,
+            agents: own.map(|agent| agent.slug.clone()).collect(),
+            state,
+            invited_until: until.map(Instant),
+            created_at: Instant(member.created_at),
+            revision: member.revision,
+        }
+    }
+}
+
+impl Tagged for MemberView {
+    fn tag(&self) -> EntityTag {
+        EntityTag::of(&self.id, self.revision)
+    }
+}
+
+/// What an invitation is to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InvitationView {
+    /// Whom it is for.
+    pub email: Email,
+    /// Where to.
+    pub organization: Name,
+    /// What they may do there.
+    pub role: MemberRole,
+    /// Until when it holds.
+    pub until: Instant,
+}
+
+/// Who the caller is, and what they may do where.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WhoView {
+    /// As the audit log calls them: a person's address, a token's name.
+    pub name: String,
+    /// A person's address; nothing for a program.
+    pub email: Option<Email>,
+    /// What a person wants to be called.
+    pub display_name: Option<Name>,
+    /// The zone a person wants to read times in; each organization's own, unless set.
+    pub time_zone: Option<Zone>,
+    /// Whether a person has a password to sign in with.
+    pub has_password: bool,
+    /// What they may do.
+    pub roles: Vec<RoleView>,
+}
+
+/// What somebody may do where.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RoleView {
+    /// `operator`, `organization-admin` or `agent-admin`.
+    pub role: &'static str,
+    /// Where; everywhere, for an operator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub organization: Option<OrganizationName>,
+    /// The agents of an agent admin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agents: Option<Vec<Slug>>,
+}
+
+/// What an organization is called.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrganizationName {
+    /// Its id.
+    pub id: OrganizationId,
+    /// Its name in addresses.
+    pub slug: Slug,
+    /// What people call it.
+    pub name: Name,
+}
+
+/// A sign-in of the caller's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionView {
+    /// Its id.
+    pub id: SessionId,
+    /// Whether it is the one that asks.
+    pub current: bool,
+    /// When it began.
+    pub created_at: Instant,
+    /// When it was last used, to the minute.
+    pub last_seen_at: Instant,
+    /// When it ends at the latest.
+    pub expires_at: Instant,
+    /// From where it began.
+    pub address: Option<String>,
+    /// What the browser says it is.
+    pub user_agent: String,
+}
+
+/// A line of the audit log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditView {
+    /// Its id.
+    pub id: AuditId,
+    /// When.
+    pub at: Instant,
+    /// Who, as they were called then.
+    pub actor: String,
+    /// What, such as `key.created`.
+    pub action: String,
+    /// To which record.
+    pub subject: AuditSubject,
+    /// What changed of it.
+    pub changes: Vec<FieldChange>,
+}
+
+/// A record as a line of the audit log names it; it may be gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditSubject {
+    /// Its id.
+    pub id: String,
+    /// What it was called then.
+    pub name: String,
 }

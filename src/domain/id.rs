@@ -72,8 +72,20 @@ id! {
     KeyId
 }
 id! {
-    /// A person in an organization, or an operator.
+    /// A person, whatever they may do and wherever.
+    PersonId
+}
+id! {
+    /// A person's place in one organization.
     MemberId
+}
+id! {
+    /// A sign-in of a person; not its secret, and safe to show.
+    SessionId
+}
+id! {
+    /// A line of the audit log.
+    AuditId
 }
 id! {
     /// A management token `ksm_…`; not its secret.

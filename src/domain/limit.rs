@@ -3,6 +3,7 @@
 //! A limit is a rate (requests per time, with burst), a concurrency, or a quota (requests per calendar window). The
 //! shapes here are those of the configuration and of the API alike.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -144,14 +145,16 @@ pub struct InvalidLimit {
     /// Such as `/rate/requests` or `/quotas/1/per`.
     pub pointer: String,
     /// What was expected.
-    pub message: &'static str,
+    pub message: Cow<'static, str>,
 }
 
 impl Limits {
     /// Checks every rule, returning every breach.
     pub fn problems(&self) -> Vec<InvalidLimit> {
         let mut found = Vec::new();
-        let mut breach = |pointer: String, message| found.push(InvalidLimit { pointer, message });
+        let mut breach = |pointer: String, message: &'static str| {
+            found.push(InvalidLimit { pointer, message: message.into() });
+        };
         if let Some(rate) = self.rate {
             if !(1..=REQUESTS_MAX).contains(&rate.requests) {
                 breach("/rate/requests".into(), "expected 1 or more requests");
@@ -184,23 +187,46 @@ impl Limits {
         }
     }
 
-    /// Whether these limits, laid over `outer`, allow nothing that `outer` would not: what an admin may set.
-    pub fn only_narrows(&self, outer: &Limits) -> bool {
-        let rate = match (self.rate, outer.rate) {
-            (Some(own), Some(outer)) => own.burst <= outer.burst && !own.is_faster_than(outer),
-            _ => true,
+    /// Where these limits, laid over `outer`, would allow more than `outer` does: what an admin may not set.
+    pub fn wider_than(&self, outer: &Limits) -> Vec<InvalidLimit> {
+        let mut found = Vec::new();
+        let mut breach = |pointer: String, message: String| {
+            found.push(InvalidLimit { pointer, message: message.into() });
         };
-        let concurrency = match (self.concurrency, outer.concurrency) {
-            (Some(own), Some(outer)) => own <= outer,
-            _ => true,
-        };
-        let quotas = match (&self.quotas, &outer.quotas) {
-            (Some(own), Some(outer)) => outer
-                .iter()
-                .all(|outer| own.iter().any(|own| own.per == outer.per && own.requests <= outer.requests)),
-            _ => true,
-        };
-        rate && concurrency && quotas
+        if let (Some(own), Some(outer)) = (self.rate, outer.rate) {
+            if own.is_faster_than(outer) {
+                let (requests, per) = (outer.requests, outer.per.as_str());
+                breach(
+                    "/rate/requests".into(),
+                    format!("expected at most the organization's {requests} per {per}"),
+                );
+            }
+            if own.burst > outer.burst {
+                breach("/rate/burst".into(), format!("expected at most the organization's {}", outer.burst));
+            }
+        }
+        if let (Some(own), Some(outer)) = (self.concurrency, outer.concurrency)
+            && own > outer
+        {
+            breach("/concurrency".into(), format!("expected at most the organization's {outer}"));
+        }
+        if let (Some(own), Some(outer)) = (&self.quotas, &outer.quotas) {
+            for outer in outer {
+                let (requests, per) = (outer.requests, outer.per.as_str());
+                match own.iter().position(|own| own.per == outer.per) {
+                    None => breach(
+                        "/quotas".into(),
+                        format!("expected a quota per {per} too, of at most the organization's {requests}"),
+                    ),
+                    Some(at) if own.get(at).is_some_and(|own| own.requests > outer.requests) => breach(
+                        format!("/quotas/{at}/requests"),
+                        format!("expected at most the organization's {requests} per {per}"),
+                    ),
+                    Some(_) => {}
+                }
+            }
+        }
+        found
     }
 
     /// Whether no part is set.
@@ -261,14 +287,14 @@ mod tests {
     #[test]
     fn an_admin_may_narrow_and_never_widen() {
         let outer = rate(60, Period::Minute, 10);
-        assert!(rate(1, Period::Second, 10).only_narrows(&outer));
-        assert!(!rate(2, Period::Second, 10).only_narrows(&outer));
-        assert!(!rate(1, Period::Second, 11).only_narrows(&outer));
+        assert!(rate(1, Period::Second, 10).wider_than(&outer).is_empty());
+        assert_eq!(rate(2, Period::Second, 10).wider_than(&outer)[0].pointer, "/rate/requests");
+        assert_eq!(rate(1, Period::Second, 11).wider_than(&outer)[0].pointer, "/rate/burst");
         let no_quota = Limits { quotas: Some(vec![]), ..Limits::default() };
         let daily =
             Limits { quotas: Some(vec![Quota { requests: 5, per: Window::Day }]), ..Limits::default() };
-        assert!(!no_quota.only_narrows(&daily));
-        assert!(Limits::default().only_narrows(&daily));
+        assert_eq!(no_quota.wider_than(&daily)[0].pointer, "/quotas");
+        assert!(Limits::default().wider_than(&daily).is_empty());
     }
 
     #[test]

@@ -36,6 +36,28 @@ impl Network {
     }
 }
 
+/// Whose request it is by address: the nearest one that `trusts` does not know for a proxy, read from the right;
+/// whatever stands left of it is anybody's word. `named` are the elements of `x-forwarded-for`, the last one first.
+pub fn nearest_untrusted<'a>(
+    peer: IpAddr,
+    named: impl Iterator<Item = &'a [u8]>,
+    trusts: impl Fn(IpAddr) -> bool,
+) -> IpAddr {
+    let mut client = peer.to_canonical();
+    for element in named {
+        if !trusts(client) {
+            return client;
+        }
+        let Some(address) =
+            std::str::from_utf8(element).ok().and_then(|text| text.trim().parse::<IpAddr>().ok())
+        else {
+            return client;
+        };
+        client = address.to_canonical();
+    }
+    client
+}
+
 fn bits(address: IpAddr) -> (u128, u32) {
     match address {
         IpAddr::V4(address) => (u128::from(address.to_bits()), 32),

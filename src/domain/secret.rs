@@ -135,6 +135,21 @@ impl SecretFormat {
         SecretFormat { prefix: "ksm_".into() }
     }
 
+    /// The format of what a session's cookie holds: `kss_…`.
+    pub fn sessions() -> SecretFormat {
+        SecretFormat { prefix: "kss_".into() }
+    }
+
+    /// The format of what an invitation's link ends with: `ksi_…`.
+    pub fn invitations() -> SecretFormat {
+        SecretFormat { prefix: "ksi_".into() }
+    }
+
+    /// The format of what a browser keeps to be known again: `ksb_…`.
+    pub fn browsers() -> SecretFormat {
+        SecretFormat { prefix: "ksb_".into() }
+    }
+
     /// The prefix without its underscore.
     pub fn prefix(&self) -> &str {
         self.prefix.trim_end_matches('_')

@@ -160,6 +160,11 @@ impl KeyTable {
         self.subscribers.subscribe()
     }
 
+    /// What the configuration gives keys whose organization says nothing else.
+    pub fn defaults(&self) -> Arc<Limits> {
+        self.defaults.load_full()
+    }
+
     /// Replaces the configuration's limits for keys. Takes effect for organizations and keys put afterwards: the
     /// caller puts all of them again.
     pub fn set_defaults(&self, defaults: Limits) {

@@ -3,9 +3,11 @@
 //! Promises that the outbox numbers changes in the order of their commits, without gaps, and that no record changes
 //! without its audit row and its outbox row. Never commits by itself: a change that is dropped did not happen.
 
+use serde_json::to_string;
 use sqlx::{Sqlite, SqliteConnection, Transaction};
 use uuid::Uuid;
 
+use super::audit::FieldChange;
 use super::database::Database;
 use super::error::StoreError;
 use crate::domain::clock::UnixMillis;
@@ -36,6 +38,44 @@ pub enum Action {
     OperatorCreated,
     /// A management token was made.
     TokenCreated,
+    /// A person was invited.
+    MemberInvited,
+    /// Another invitation took the place of the one before.
+    InvitationRenewed,
+    /// An invited person came.
+    MemberJoined,
+    /// A member's role, agents or state changed.
+    MemberChanged,
+    /// A member was removed.
+    MemberRemoved,
+    /// A person signed in.
+    SignedIn,
+    /// A person chose another password.
+    PasswordChanged,
+}
+
+impl Action {
+    /// Every action, for lists to choose from.
+    pub const ALL: [Action; 18] = [
+        Action::KeyCreated,
+        Action::KeyChanged,
+        Action::KeyDeleted,
+        Action::AgentCreated,
+        Action::AgentChanged,
+        Action::AgentDeleted,
+        Action::MemberInvited,
+        Action::InvitationRenewed,
+        Action::MemberJoined,
+        Action::MemberChanged,
+        Action::MemberRemoved,
+        Action::SignedIn,
+        Action::PasswordChanged,
+        Action::OrganizationCreated,
+        Action::OrganizationChanged,
+        Action::OrganizationDeleted,
+        Action::OperatorCreated,
+        Action::TokenCreated,
+    ];
 }
 
 impl Action {
@@ -53,14 +93,36 @@ impl Action {
             Action::KeyDeleted => "key.deleted",
             Action::OperatorCreated => "operator.created",
             Action::TokenCreated => "token.created",
+            Action::MemberInvited => "member.invited",
+            Action::InvitationRenewed => "invitation.renewed",
+            Action::MemberJoined => "member.joined",
+            Action::MemberChanged => "member.changed",
+            Action::MemberRemoved => "member.removed",
+            Action::SignedIn => "person.signed-in",
+            Action::PasswordChanged => "person.password-changed",
         }
+    }
+}
+
+/// Who makes a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Actor {
+    /// What the audit log calls them.
+    pub(crate) name: String,
+    /// The id of the person or token; none for the process itself.
+    pub(crate) id: Option<String>,
+}
+
+impl From<&str> for Actor {
+    fn from(name: &str) -> Actor {
+        Actor { name: name.to_owned(), id: None }
     }
 }
 
 /// An open change.
 pub(crate) struct Change {
     transaction: Transaction<'static, Sqlite>,
-    actor: String,
+    actor: Actor,
     at: UnixMillis,
     last: i64,
 }
@@ -68,13 +130,13 @@ pub(crate) struct Change {
 impl Database {
     /// Begins a change by `actor`. From here to the end no other change runs, in this process or another, so that what
     /// is read within it (a count of keys, a revision) still holds when it commits.
-    pub(crate) async fn change(&self, actor: &str) -> Result<Change, StoreError> {
+    pub(crate) async fn change(&self, actor: impl Into<Actor>) -> Result<Change, StoreError> {
         let mut transaction = self.writer().begin().await?;
         // An update that changes nothing: it takes the write lock (SQLite) or the row's lock (PostgreSQL).
         let last = sqlx::query_scalar("UPDATE change_sequence SET last = last WHERE id = 1 RETURNING last")
             .fetch_one(&mut *transaction)
             .await?;
-        Ok(Change { transaction, actor: actor.to_owned(), at: self.clock().now().unix, last })
+        Ok(Change { transaction, actor: actor.into(), at: self.clock().now().unix, last })
     }
 }
 
@@ -86,7 +148,12 @@ impl Change {
 
     /// Who makes it.
     pub(crate) fn actor(&self) -> &str {
-        &self.actor
+        &self.actor.name
+    }
+
+    /// Goes on as somebody who was only found within the change.
+    pub(crate) fn act_as(&mut self, actor: Actor) {
+        self.actor = actor;
     }
 
     pub(super) fn connection(&mut self) -> &mut SqliteConnection {
@@ -101,6 +168,18 @@ impl Change {
         subject_name: &str,
         organization: Option<OrganizationId>,
     ) -> Result<(), StoreError> {
+        self.note_fields(action, subject, subject_name, organization, &[]).await
+    }
+
+    /// As [`Change::note`], with what changed of the record.
+    pub(crate) async fn note_fields(
+        &mut self,
+        action: Action,
+        subject: &str,
+        subject_name: &str,
+        organization: Option<OrganizationId>,
+        fields: &[FieldChange],
+    ) -> Result<(), StoreError> {
         self.last += 1;
         sqlx::query("INSERT INTO changes (seq, kind, subject, at) VALUES ($1, $2, $3, $4)")
             .bind(self.last)
@@ -109,17 +188,33 @@ impl Change {
             .bind(self.at.as_i64())
             .execute(&mut *self.transaction)
             .await?;
+        self.log(action, subject, subject_name, organization, fields).await
+    }
+
+    /// Writes the audit row alone: for what nobody but the reader of the log must know.
+    pub(crate) async fn log(
+        &mut self,
+        action: Action,
+        subject: &str,
+        subject_name: &str,
+        organization: Option<OrganizationId>,
+        fields: &[FieldChange],
+    ) -> Result<(), StoreError> {
+        // Strings only: this cannot fail, and a line without its fields is better than none.
+        let fields = if fields.is_empty() { None } else { to_string(fields).ok() };
         sqlx::query(
-            "INSERT INTO audit (id, at, actor, action, subject, subject_name, organization_id)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            "INSERT INTO audit (id, at, actor, actor_id, action, subject, subject_name, organization_id, fields)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
         .bind(Uuid::now_v7().to_string())
         .bind(self.at.as_i64())
-        .bind(&self.actor)
+        .bind(&self.actor.name)
+        .bind(&self.actor.id)
         .bind(action.as_str())
         .bind(subject)
         .bind(subject_name)
         .bind(organization.map(|id| id.to_string()))
+        .bind(fields)
         .execute(&mut *self.transaction)
         .await?;
         Ok(())

@@ -4,6 +4,7 @@
 //! its audit row and its outbox row, and that a database it cannot vouch for is refused untouched. Never keeps a
 //! secret, only its hash.
 
+mod audit;
 mod change;
 mod column;
 #[cfg(test)]
@@ -13,15 +14,22 @@ mod error;
 mod keys;
 mod ledger;
 mod load;
+mod members;
 mod opening;
-mod operators;
 mod organizations;
+mod people;
+mod sessions;
+mod tokens;
 mod usage;
 
+pub use audit::FieldChange;
+pub(crate) use audit::{AuditLine, AuditQuery};
 pub use change::Action;
-pub(crate) use change::Change;
+pub(crate) use change::{Actor, Change};
 pub use database::Database;
 pub use error::StoreError;
 pub use ledger::LocalLedger;
 pub use opening::OpenError;
+pub(crate) use people::{Credentials, Place};
+pub(crate) use sessions::Session;
 pub(crate) use usage::UsageCounts;

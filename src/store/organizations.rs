@@ -206,18 +206,15 @@ impl Change {
         Ok(())
     }
 
-    /// Deletes an organization with its people. Its keys and agents must be gone.
+    /// Deletes an organization. Its keys, agents and members must be gone.
     pub(crate) async fn delete_organization(
         &mut self,
         organization: OrganizationId,
     ) -> Result<(), StoreError> {
-        for statement in [
-            "DELETE FROM sessions WHERE member_id IN (SELECT id FROM members WHERE organization_id = $1)",
-            "DELETE FROM members WHERE organization_id = $1",
-            "DELETE FROM organizations WHERE id = $1",
-        ] {
-            sqlx::query(statement).bind(organization.to_string()).execute(self.connection()).await?;
-        }
+        sqlx::query("DELETE FROM organizations WHERE id = $1")
+            .bind(organization.to_string())
+            .execute(self.connection())
+            .await?;
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! A console in this process, and requests to it that read like sentences.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::Router;
@@ -9,7 +10,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use keystile::config::DatabaseUrl;
 use keystile::console;
-use keystile::console::operations::{Caller, Operations, create_token};
+use keystile::console::operations::{Caller, Operations, Rules, SessionRules, create_token};
 use keystile::domain::clock::Clock;
 use keystile::domain::limit::Limits;
 use keystile::domain::secret::{SecretFormat, SecretHash};
@@ -105,8 +106,14 @@ impl Console {
             Arc::clone(&keys),
             limiter.clone(),
             clock.clone(),
-            SecretFormat::keys(),
-            CAP,
+            Rules {
+                key_format: SecretFormat::keys(),
+                keys_per_organization: CAP,
+                sessions: SessionRules {
+                    idle_timeout: Duration::from_secs(60 * 60),
+                    lifetime: Duration::from_secs(24 * 60 * 60),
+                },
+            },
         );
         Console {
             folder,

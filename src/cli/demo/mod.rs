@@ -161,6 +161,7 @@ async fn first_records(app: &App) -> anyhow::Result<(String, String)> {
         access: Access::All,
         expires_at: None,
         limits: None,
+        once: None,
     };
     let CreatedKey { secret, .. } = operations.create_key(&caller, ORGANIZATION, new).await?;
     let token = create_token(app.database(), &caller, Some("Demo".parse()?)).await?;

@@ -4,7 +4,14 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::config::file;
 use crate::config::problem::{At, Findings, Place};
-use crate::config::resolved::{Console, Ops};
+use crate::config::resolved::Ops;
+
+/// Where the parts of the process listen.
+pub(crate) struct Listeners {
+    pub(crate) gateway: Vec<SocketAddr>,
+    pub(crate) console: SocketAddr,
+    pub(crate) ops: Ops,
+}
 
 /// An address, who listens there, and where that is written (none: it is the default).
 struct Taken {
@@ -15,10 +22,10 @@ struct Taken {
 
 pub(crate) fn resolve(
     gateway: &file::Gateway,
-    console: file::Console,
-    ops: file::Ops,
+    console: &file::Console,
+    ops: &file::Ops,
     findings: &mut Findings,
-) -> (Console, Ops, Vec<SocketAddr>) {
+) -> Listeners {
     let mut taken: Vec<Taken> = Vec::new();
     match &gateway.listen {
         Some(list) => {
@@ -28,16 +35,16 @@ pub(crate) fn resolve(
         None if gateway.incomplete => {}
         None => taken.push(default(8080, "gateway.listen")),
     }
-    let listen = taken.iter().map(|taken| taken.address).collect();
-    let console_address = one(console.listen, console.incomplete, 8081, "console.listen", &mut taken);
-    let ops_address = one(ops.listen, ops.incomplete, 8082, "ops.listen", &mut taken);
+    let gateway = taken.iter().map(|taken| taken.address).collect();
+    let console_address =
+        one(console.listen.as_ref(), console.incomplete, 8081, "console.listen", &mut taken);
+    let ops_address = one(ops.listen.as_ref(), ops.incomplete, 8082, "ops.listen", &mut taken);
     refuse_clashes(&taken, findings);
-    let public_url = console.public_url.map_or_else(|| url_of(console_address), |url| url.value.0);
-    (Console { listen: console_address, public_url }, Ops { listen: ops_address }, listen)
+    Listeners { gateway, console: console_address, ops: Ops { listen: ops_address } }
 }
 
 fn one(
-    listener: Option<At<file::Listener>>,
+    listener: Option<&At<file::Listener>>,
     incomplete: bool,
     default_port: u16,
     by: &'static str,
@@ -92,7 +99,7 @@ fn clash(a: SocketAddr, b: SocketAddr) -> bool {
 }
 
 /// The URL by which this machine reaches the address.
-fn url_of(address: SocketAddr) -> String {
+pub(crate) fn url_of(address: SocketAddr) -> String {
     if address.ip().is_unspecified() {
         return format!("http://localhost:{}", address.port());
     }

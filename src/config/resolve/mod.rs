@@ -3,6 +3,7 @@
 //! Promises to go on after each problem and to tell all of them. What a field alone must be was checked when it was
 //! read.
 
+mod console;
 mod limits;
 mod listeners;
 mod routes;
@@ -16,9 +17,9 @@ use crate::domain::secret::SecretFormat;
 /// What the file means. Only to be used where `findings` stayed empty.
 pub(crate) fn resolve(file: file::File, findings: &mut Findings) -> Config {
     let written_gateway = section(file.gateway);
-    let (console, ops, listen) =
-        listeners::resolve(&written_gateway, section(file.console), section(file.ops), findings);
-    let gateway = gateway(written_gateway, listen, findings);
+    let written_console = section(file.console);
+    let listeners = listeners::resolve(&written_gateway, &written_console, &section(file.ops), findings);
+    let gateway = gateway(written_gateway, listeners.gateway, findings);
     let limits = section(file.limits);
     let written_upstreams = section(file.upstreams);
     let names = upstreams::Names::of(&written_upstreams);
@@ -27,8 +28,8 @@ pub(crate) fn resolve(file: file::File, findings: &mut Findings) -> Config {
         routes: routes::resolve(routes, &names, gateway.body_bytes_max, findings),
         upstreams: upstreams::resolve(written_upstreams, findings),
         gateway,
-        console,
-        ops,
+        console: console::resolve(written_console, listeners.console, findings),
+        ops: listeners.ops,
         database: or(file.database, DatabaseUrl::Sqlite("keystile-data/keystile.db".into())),
         key_format: or(section(file.keys).prefix, SecretFormat::keys()),
         keys_per_organization: limits.keys_per_organization.map_or(10, |cap| clamp(cap.value.0)),
@@ -62,7 +63,9 @@ fn gateway(written: file::Gateway, listen: Vec<std::net::SocketAddr>, findings: 
     }
     let target_bytes_max = written.target_bytes_max.map_or(head_bytes_max.min(8 << 10), |max| max.value.0);
     let proxies = written.trusted_proxies.map(|proxies| proxies.value.0).unwrap_or_default();
+    let default_url = || listen.first().map(|first| listeners::url_of(*first)).unwrap_or_default();
     Gateway {
+        public_url: written.public_url.map_or_else(default_url, |url| url.value.0),
         listen,
         workers,
         trusted_proxies: proxies.into_iter().map(|network| network.value).collect(),

@@ -14,7 +14,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
-use crate::console::operations::{Caller, Expected, FieldProblem, Operations};
+use crate::console::operations::{Caller, Expected, FieldProblem};
+use crate::console::{Shared, session};
 
 /// Largest body: a key with every limit is under a kibibyte.
 pub(super) const BODY_BYTES_MAX: usize = 64 * 1_024;
@@ -22,16 +23,20 @@ pub(super) const BODY_BYTES_MAX: usize = 64 * 1_024;
 const PAGE_DEFAULT: u32 = 50;
 const PAGE_MAX: u32 = 200;
 
-/// Who calls, with a token that was checked.
+/// Who calls: by a management token, else by the session of a browser.
 pub(super) struct By(pub(super) Caller);
 
-impl FromRequestParts<Operations> for By {
+impl FromRequestParts<Shared> for By {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, operations: &Operations) -> Result<By, Problem> {
-        let credential = bearer(&parts.headers).ok_or_else(|| Problem::unauthorized(false))?;
-        let caller = operations.authenticate(credential).await?;
-        caller.map(By).ok_or_else(|| Problem::unauthorized(true))
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<By, Problem> {
+        let operations = &shared.operations;
+        if let Some(credential) = bearer(&parts.headers) {
+            let caller = operations.authenticate(credential).await?;
+            return caller.map(By).ok_or_else(|| Problem::unauthorized(true));
+        }
+        let signed_in = session::resume(operations, &shared.site, &parts.headers).await?;
+        signed_in.map(|signed_in| By(signed_in.caller)).ok_or_else(|| Problem::unauthorized(false))
     }
 }
 

@@ -7,7 +7,8 @@ use http::{Request, StatusCode};
 use tower::ServiceExt;
 
 use crate::config::DatabaseUrl;
-use crate::console::operations::{Caller, NewOrganization, Operations, create_token};
+use crate::console::operations::{Caller, NewOrganization, Operations, Rules, SessionRules, create_token};
+use crate::console::{Shared, Site};
 use crate::domain::clock::Clock;
 use crate::domain::limit::Limits;
 use crate::domain::secret::SecretFormat;
@@ -31,12 +32,24 @@ async fn console() -> Console {
     let caller = Caller::operator("test");
     let token = create_token(&database, &caller, None).await.unwrap().expose().to_owned();
     let (limiter, _) = Limiter::new();
-    let (format, clock) = (SecretFormat::keys(), Clock::system());
-    let operations = Operations::new(database.clone(), Arc::clone(&keys), limiter, clock, format, 1_000);
+    let day = std::time::Duration::from_secs(24 * 60 * 60);
+    let rules = Rules {
+        key_format: SecretFormat::keys(),
+        keys_per_organization: 1_000,
+        sessions: SessionRules { idle_timeout: day, lifetime: day },
+    };
+    let operations = Operations::new(database.clone(), Arc::clone(&keys), limiter, Clock::system(), rules);
     let (slug, name) = ("acme".parse().unwrap(), "Acme".parse().unwrap());
     let acme = NewOrganization { slug, name, time_zone: None, limits: None };
     operations.create_organization(&caller, acme).await.unwrap();
-    Console { database, keys, router: super::router(operations), token, _folder: folder }
+    let site = Site {
+        public_url: "https://keys.example.com".to_owned(),
+        gateway_url: "https://api.example.com".to_owned(),
+        routes: arc_swap::ArcSwap::default(),
+        trusted_proxies: Vec::new(),
+    };
+    let router = super::router().with_state(Shared { operations, site: Arc::new(site) });
+    Console { database, keys, router, token, _folder: folder }
 }
 
 impl Console {

@@ -12,18 +12,18 @@ mod organizations;
 mod problem;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use serde::Serialize;
 
+use super::Shared;
 use super::operations::Operations;
 use extract::{BODY_BYTES_MAX, By};
 use problem::Problem;
 
 /// The API, without what stands before all of the console.
-pub(super) fn router(operations: Operations) -> Router {
+pub(super) fn router() -> Router<Shared> {
     let organization = "/api/v1/organizations/{org}";
     Router::new()
         .route("/api/v1/session", get(session))
@@ -45,7 +45,6 @@ pub(super) fn router(operations: Operations) -> Router {
         .route(&format!("{organization}/keys/{{key}}/usage"), get(keys::usage))
         .method_not_allowed_fallback(async || Problem::of(StatusCode::METHOD_NOT_ALLOWED))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(operations)
 }
 
 /// Whether a path belongs to the API, where answers are JSON whatever they say.
@@ -64,19 +63,6 @@ pub(super) fn from_elsewhere() -> Response {
         .into_response()
 }
 
-/// Who the caller is.
-#[derive(Serialize)]
-struct SessionView {
-    name: String,
-    roles: [RoleView; 1],
-}
-
-#[derive(Serialize)]
-struct RoleView {
-    role: &'static str,
-}
-
-async fn session(By(caller): By) -> Response {
-    let roles = [RoleView { role: caller.role().as_str() }];
-    answer::json(StatusCode::OK, &SessionView { name: caller.name().to_owned(), roles })
+async fn session(By(caller): By, State(operations): State<Operations>) -> Result<Response, Problem> {
+    Ok(answer::json(StatusCode::OK, &operations.read_session(&caller).await?))
 }

@@ -21,6 +21,7 @@ pub struct Problem {
     detail: Option<String>,
     errors: Vec<FieldProblem>,
     challenge: Option<&'static str>,
+    retry_after_s: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -43,7 +44,7 @@ struct DocumentError<'a> {
 impl Problem {
     /// A problem of which the status says all.
     pub(super) fn of(status: StatusCode) -> Problem {
-        Problem { status, detail: None, errors: Vec::new(), challenge: None }
+        Problem { status, detail: None, errors: Vec::new(), challenge: None, retry_after_s: None }
     }
 
     /// A problem with its own sentence.
@@ -55,6 +56,11 @@ impl Problem {
     pub(super) fn fields(errors: Vec<FieldProblem>) -> Problem {
         let detail = "some fields are not valid".to_owned();
         Problem { detail: Some(detail), errors, ..Problem::of(StatusCode::UNPROCESSABLE_ENTITY) }
+    }
+
+    /// The same, worth another try after so many seconds.
+    fn retry_after(self, seconds: u64) -> Problem {
+        Problem { retry_after_s: Some(seconds), ..self }
     }
 
     /// No such thing, or none that the caller may know of.
@@ -69,7 +75,7 @@ impl Problem {
         } else {
             "Bearer realm=\"keystile\""
         };
-        let detail = "a management token is needed: `Authorization: Bearer ksm_…`";
+        let detail = "a management token (`Authorization: Bearer ksm_…`) or a session is needed";
         Problem { challenge: Some(challenge), ..Problem::with(StatusCode::UNAUTHORIZED, detail) }
     }
 }
@@ -95,7 +101,9 @@ impl IntoResponse for Problem {
         if let Some(challenge) = self.challenge {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        } else if self.status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
         }
         response
@@ -114,6 +122,17 @@ impl From<Refused> for Problem {
             Refused::KeysAtCap { .. } | Refused::AgentsAtCap { .. } => {
                 Problem::with(StatusCode::CONFLICT, format!("{said}; delete one first"))
             }
+            Refused::MembersAtCap { .. } => {
+                Problem::with(StatusCode::CONFLICT, format!("{said}; remove one first"))
+            }
+            Refused::LastAdmin | Refused::AlreadyCome | Refused::AlreadyDone => {
+                Problem::with(StatusCode::CONFLICT, said)
+            }
+            Refused::SignInFailed => Problem::with(StatusCode::UNAUTHORIZED, said),
+            Refused::TooManyAttempts { retry_after_s } => {
+                Problem::with(StatusCode::TOO_MANY_REQUESTS, said).retry_after(retry_after_s)
+            }
+            Refused::Busy => Problem::with(StatusCode::SERVICE_UNAVAILABLE, said),
             Refused::Stale => {
                 Problem::with(StatusCode::PRECONDITION_FAILED, format!("{said}; read it again and repeat"))
             }

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use super::access::Reach;
+use super::fields::changed;
 use super::{AGENTS_MAX, Caller, Expected, Operations, Refused, organization_facts};
 use crate::console::view::{AgentView, EntityTag, Page, RevocationView};
 use crate::domain::id::AgentId;
@@ -30,23 +32,31 @@ pub struct AgentPatch {
 }
 
 impl Operations {
-    /// A page of an organization's agents.
+    /// A page of an organization's agents; an agent admin sees their own.
     ///
     /// # Errors
     /// Where there is no such organization, or the database does not answer.
     pub async fn list_agents(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         organization: &str,
         after: Option<AgentId>,
         limit: u32,
     ) -> Result<Page<AgentView>, Refused> {
         let organization = self.organization_of(organization).await?;
-        let mut found = self.0.database.agents(organization.id, after, limit.saturating_add(1)).await?;
-        let more = found.len() > limit as usize;
-        found.truncate(limit as usize);
-        let next = if more { found.last().map(|last| last.id.to_string()) } else { None };
-        Ok(Page { items: found.into_iter().map(AgentView::from).collect(), next })
+        let reach = caller.reach(organization.id)?;
+        let behind = limit.saturating_add(1);
+        let found = match &reach {
+            Reach::Operator | Reach::OrganizationAdmin => {
+                self.0.database.agents(organization.id, after, behind).await?
+            }
+            Reach::AgentAdmin(_) => {
+                let mut all = self.0.database.agents(organization.id, after, AGENTS_MAX).await?;
+                all.retain(|agent| reach.sees_agent(agent.id));
+                all
+            }
+        };
+        Ok(Page::of(found, limit, |agent| agent.id.to_string(), AgentView::from))
     }
 
     /// One agent, by id or slug.
@@ -55,19 +65,20 @@ impl Operations {
     /// Where there is none, or the database does not answer.
     pub async fn read_agent(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         organization: &str,
         agent: &str,
     ) -> Result<AgentView, Refused> {
         let organization = self.organization_of(organization).await?;
+        let reach = caller.reach(organization.id)?;
         let found = self.0.database.agent(organization.id, agent).await?;
-        Ok(found.ok_or(Refused::NotFound)?.into())
+        Ok(found.filter(|agent| reach.sees_agent(agent.id)).ok_or(Refused::NotFound)?.into())
     }
 
     /// Creates an agent. Routes lead to it when this returns.
     ///
     /// # Errors
-    /// Where there is no such organization, the slug is taken, the organization is full, or the database does not do it.
+    /// Where there is no such organization, the caller may not, the slug is taken, the organization is full, or the database does not do it.
     pub async fn create_agent(
         &self,
         caller: &Caller,
@@ -77,8 +88,9 @@ impl Operations {
         let (caller, reference) = (caller.clone(), organization.to_owned());
         self.complete(async move |parts| {
             let _order = parts.order.lock().await;
-            let mut change = parts.database.change(caller.name()).await?;
+            let (mut change, caller) = parts.begin(&caller).await?;
             let organization = change.organization(&reference).await?.ok_or(Refused::NotFound)?;
+            caller.reach(organization.id)?.must_administer()?;
             let mut agents = change.agents(organization.id, AGENTS_MAX).await?;
             if agents.len() >= AGENTS_MAX as usize {
                 return Err(Refused::AgentsAtCap { cap: AGENTS_MAX });
@@ -105,7 +117,7 @@ impl Operations {
     /// Changes an agent. Its keys stay its keys, whatever it is called.
     ///
     /// # Errors
-    /// Where there is none, it is not as `expected`, the slug is taken, or the database does not do it.
+    /// Where there is none, the caller may not, it is not as `expected`, the slug is taken, or the database does not do it.
     pub async fn change_agent(
         &self,
         caller: &Caller,
@@ -117,9 +129,12 @@ impl Operations {
         let (caller, reference, agent) = (caller.clone(), organization.to_owned(), agent.to_owned());
         self.complete(async move |parts| {
             let _order = parts.order.lock().await;
-            let mut change = parts.database.change(caller.name()).await?;
+            let (mut change, caller) = parts.begin(&caller).await?;
             let organization = change.organization(&reference).await?.ok_or(Refused::NotFound)?;
-            let before = change.agent(organization.id, &agent).await?.ok_or(Refused::NotFound)?;
+            let reach = caller.reach(organization.id)?;
+            let before = change.agent(organization.id, &agent).await?;
+            let before = before.filter(|agent| reach.sees_agent(agent.id)).ok_or(Refused::NotFound)?;
+            reach.must_administer()?;
             expected.check(&EntityTag::of(&before.id, before.revision))?;
             let mut after = before.clone();
             after.slug = patch.slug.unwrap_or(after.slug);
@@ -130,7 +145,9 @@ impl Operations {
             after.revision += 1;
             change.update_agent(&after).await.map_err(|error| Refused::taken(error, "slug"))?;
             let (id, name) = (after.id.to_string(), after.name.as_str());
-            change.note(Action::AgentChanged, &id, name, Some(organization.id)).await?;
+            let texts = |agent: &Agent| [Some(agent.slug.to_string()), Some(agent.name.to_string())];
+            let fields = changed(["slug", "name"], texts(&before), texts(&after));
+            change.note_fields(Action::AgentChanged, &id, name, Some(organization.id), &fields).await?;
             let agents = change.agents(organization.id, AGENTS_MAX).await?;
             change.commit().await?;
             parts.keys.put_organization(organization_facts(&organization, &agents));
@@ -142,7 +159,7 @@ impl Operations {
     /// Deletes an agent with its keys. When this returns no gateway admits any of them.
     ///
     /// # Errors
-    /// Where there is none, it is not as `expected`, or the database does not do it.
+    /// Where there is none, the caller may not, it is not as `expected`, or the database does not do it.
     pub async fn delete_agent(
         &self,
         caller: &Caller,
@@ -154,9 +171,12 @@ impl Operations {
         self.complete(async move |parts| {
             let started = parts.clock.now();
             let _order = parts.order.lock().await;
-            let mut change = parts.database.change(caller.name()).await?;
+            let (mut change, caller) = parts.begin(&caller).await?;
             let organization = change.organization(&reference).await?.ok_or(Refused::NotFound)?;
-            let agent = change.agent(organization.id, &agent).await?.ok_or(Refused::NotFound)?;
+            let reach = caller.reach(organization.id)?;
+            let agent = change.agent(organization.id, &agent).await?;
+            let agent = agent.filter(|agent| reach.sees_agent(agent.id)).ok_or(Refused::NotFound)?;
+            reach.must_administer()?;
             expected.check(&EntityTag::of(&agent.id, agent.revision))?;
             let keys = change.keys_of_agent(organization.id, agent.id).await?;
             parts.delete_keys(&mut change, &keys).await?;

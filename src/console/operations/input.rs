@@ -1,6 +1,7 @@
 //! How fields of inputs are read: the difference between a field that is absent and one that is null, and instants.
 
 use serde::{Deserialize, Deserializer};
+use zeroize::Zeroizing;
 
 use crate::domain::clock::UnixMillis;
 
@@ -11,6 +12,11 @@ where
     D: Deserializer<'de>,
 {
     T::deserialize(deserializer).map(Some)
+}
+
+/// A password, wiped when dropped.
+pub(super) fn password<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Zeroizing<String>, D::Error> {
+    String::deserialize(deserializer).map(Zeroizing::new)
 }
 
 /// An instant in RFC 3339, or null.

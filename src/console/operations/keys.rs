@@ -5,15 +5,18 @@
 
 use serde::Deserialize;
 
+use super::access::Reach;
+use super::fields::{changed, limits_text};
 use super::input::{instant, present, present_instant};
 use super::refused::check_limits;
 use super::{AGENTS_MAX, Caller, Expected, Operations, Parts, Refused, ids_and_hashes};
-use crate::console::view::{EntityTag, Instant, KeyPage, KeyView, RevocationState, RevocationView};
+use crate::console::view::{EntityTag, Instant, KeyPage, KeyView, Page, RevocationState, RevocationView};
 use crate::domain::clock::{Moment, UnixMillis};
 use crate::domain::id::{AgentId, KeyId};
 use crate::domain::key::Key;
 use crate::domain::limit::Limits;
 use crate::domain::name::{Name, Slug};
+use crate::domain::organization::Organization;
 use crate::domain::scope::{Access, Scope};
 use crate::domain::secret::{Secret, SecretHash, SystemRandomness};
 use crate::store::{Action, Change};
@@ -48,7 +51,24 @@ pub struct NewKey {
     /// Its own limits.
     #[serde(default)]
     pub limits: Option<Limits>,
+    /// The form that asks for it, which is not answered twice.
+    #[serde(skip)]
+    pub once: Option<Once>,
 }
+
+/// What tells one form from another: made when the form is shown, used up when it is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Once(SecretHash);
+
+impl Once {
+    /// Of the text that the form carries.
+    pub fn of(text: &str) -> Once {
+        Once(SecretHash::of(text.as_bytes()))
+    }
+}
+
+/// How long a form that was sent is remembered: longer than a page that shows it is kept open.
+const FORM_LIFETIME_MS: u64 = 30 * 24 * 60 * 60 * 1_000;
 
 /// What to change of a key; what is absent stays. Never its scope.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -76,51 +96,62 @@ pub struct CreatedKey {
 }
 
 impl Operations {
-    /// A page of an organization's keys.
+    /// A page of an organization's keys; an agent admin sees those of their agents.
     ///
     /// # Errors
     /// Where there is no such organization, or the database does not answer.
     pub async fn list_keys(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         organization: &str,
         after: Option<KeyId>,
         limit: u32,
     ) -> Result<KeyPage, Refused> {
         let database = &self.0.database;
         let organization = self.organization_of(organization).await?;
-        let mut found = database.keys(organization.id, after, limit.saturating_add(1)).await?;
-        let more = found.len() > limit as usize;
-        found.truncate(limit as usize);
-        let next = if more { found.last().map(|last| last.id.to_string()) } else { None };
+        let reach = caller.reach(organization.id)?;
+        let all = database.key_count(organization.id).await?;
+        let (found, count) = match &reach {
+            Reach::Operator | Reach::OrganizationAdmin => {
+                (database.keys(organization.id, after, limit.saturating_add(1)).await?, all)
+            }
+            Reach::AgentAdmin(_) => {
+                let mut own = database.keys(organization.id, None, u32::MAX).await?;
+                own.retain(|key| reach.covers(key.scope));
+                let count = own.len() as u64;
+                own.retain(|key| after.is_none_or(|after| key.id > after));
+                (own, count)
+            }
+        };
         let agents = database.agents(organization.id, None, AGENTS_MAX).await?;
         let slug = |id: AgentId| agents.iter().find(|agent| agent.id == id).map(|agent| agent.slug.clone());
-        let items = found
-            .into_iter()
-            .filter_map(|key| match key.scope {
-                Scope::Organization => Some(KeyView::new(key, None)),
-                // Between the two reads the agent may have been deleted, and its keys with it.
-                Scope::Agent(agent) => slug(agent).map(|slug| KeyView::new(key, Some(slug))),
-            })
-            .collect();
-        let count = database.key_count(organization.id).await?;
-        Ok(KeyPage { items, next, count, cap: self.0.keys_per_organization })
+        let view = |key: Key| match key.scope {
+            Scope::Organization => Some(KeyView::new(key, None)),
+            // Between the two reads the agent may have been deleted, and its keys with it.
+            Scope::Agent(agent) => slug(agent).map(|slug| KeyView::new(key, Some(slug))),
+        };
+        let page = Page::of(found, limit, |key| key.id.to_string(), view);
+        let cap = self.0.rules.keys_per_organization;
+        Ok(KeyPage {
+            items: page.items.into_iter().flatten().collect(),
+            next: page.next,
+            count,
+            cap,
+            at_cap: all >= u64::from(cap),
+        })
     }
 
     /// One key.
     ///
     /// # Errors
     /// Where there is none, or the database does not answer.
-    pub async fn read_key(
-        &self,
-        _caller: &Caller,
-        organization: &str,
-        key: &str,
-    ) -> Result<KeyView, Refused> {
+    pub async fn read_key(&self, caller: &Caller, organization: &str, key: &str) -> Result<KeyView, Refused> {
         let database = &self.0.database;
         let id: KeyId = key.parse().map_err(|_| Refused::NotFound)?;
         let organization = self.organization_of(organization).await?;
+        let reach = caller.reach(organization.id)?;
         let (key, _) = database.key(organization.id, id).await?.ok_or(Refused::NotFound)?;
+        reach.must_cover(&key)?;
         let agent = match key.scope {
             Scope::Organization => None,
             Scope::Agent(agent) => {
@@ -145,22 +176,32 @@ impl Operations {
         let limits = new.limits.unwrap_or_default();
         check_limits(&limits)?;
         self.check_expiry(new.expires_at)?;
-        let secret = self.0.key_format.generate(&mut SystemRandomness)?;
+        let secret = self.0.rules.key_format.generate(&mut SystemRandomness)?;
         let (caller, reference) = (caller.clone(), organization.to_owned());
         self.complete(async move |parts| {
             let _order = parts.order.lock().await;
-            let mut change = parts.database.change(caller.name()).await?;
+            let (mut change, caller) = parts.begin(&caller).await?;
             let organization = change.organization(&reference).await?.ok_or(Refused::NotFound)?;
+            let reach = caller.reach(organization.id)?;
             let (scope, agent) = match new.scope {
-                NewScope::Organization {} => (Scope::Organization, None),
+                NewScope::Organization {} => {
+                    reach.must_administer()?;
+                    (Scope::Organization, None)
+                }
                 NewScope::Agent { agent } => {
                     let found = change.agent(organization.id, &agent).await?;
-                    let agent = found.ok_or_else(|| Refused::field("/scope/agent", "no such agent"))?;
+                    let agent = found.filter(|agent| reach.sees_agent(agent.id));
+                    let agent = agent.ok_or_else(|| Refused::field("/scope/agent", "no such agent"))?;
                     (Scope::Agent(agent.id), Some(agent.slug))
                 }
             };
+            reach.must_narrow(&limits, &parts.given(&organization))?;
+            if let Some(Once(hash)) = new.once {
+                let forget_before = UnixMillis(change.at().0.saturating_sub(FORM_LIFETIME_MS));
+                change.insert_form(hash, forget_before).await.map_err(Refused::already_done)?;
+            }
             // No other change runs until this one ends, so the count still holds when it commits.
-            let cap = parts.keys_per_organization;
+            let cap = parts.rules.keys_per_organization;
             if change.key_count(organization.id).await? >= u64::from(cap) {
                 return Err(Refused::KeysAtCap { cap });
             }
@@ -192,7 +233,7 @@ impl Operations {
     /// Changes a key. What it says holds when this returns; disabling cuts what the key had running.
     ///
     /// # Errors
-    /// Where there is none, it is not as `expected`, a field breaks a rule, or the database does not do it.
+    /// Where there is none, it is not as `expected`, a field breaks a rule or widens what the organization gives, or the database does not do it.
     pub async fn change_key(
         &self,
         caller: &Caller,
@@ -209,19 +250,25 @@ impl Operations {
         let (caller, reference) = (caller.clone(), organization.to_owned());
         self.complete(async move |parts| {
             let _order = parts.order.lock().await;
-            let mut change = parts.database.change(caller.name()).await?;
+            let (mut change, caller) = parts.begin(&caller).await?;
             let organization = change.organization(&reference).await?.ok_or(Refused::NotFound)?;
+            let reach = caller.reach(organization.id)?;
             let (before, hash) = change.key(organization.id, id).await?.ok_or(Refused::NotFound)?;
+            reach.must_cover(&before)?;
             expected.check(&EntityTag::of(&before.id, before.revision))?;
             let agent = agent_slug(&mut change, &before).await?;
             let mut after = patched(&before, patch);
             if after == before {
                 return Ok(KeyView::new(before, agent));
             }
+            if after.limits != before.limits {
+                reach.must_narrow(&after.limits, &parts.given(&organization))?;
+            }
             after.revision += 1;
             change.update_key(&after).await?;
-            let name = after.name.as_str();
-            change.note(Action::KeyChanged, &id.to_string(), name, Some(organization.id)).await?;
+            let fields = changed(["name", "limits", "expiresAt", "disabled"], texts(&before), texts(&after));
+            let (action, name) = (Action::KeyChanged, after.name.as_str());
+            change.note_fields(action, &id.to_string(), name, Some(organization.id), &fields).await?;
             change.commit().await?;
             parts.put_keys(organization.id, &[(after.clone(), hash)]);
             if after.disabled && !before.disabled {
@@ -248,9 +295,11 @@ impl Operations {
         self.complete(async move |parts| {
             let started = parts.clock.now();
             let _order = parts.order.lock().await;
-            let mut change = parts.database.change(caller.name()).await?;
+            let (mut change, caller) = parts.begin(&caller).await?;
             let organization = change.organization(&reference).await?.ok_or(Refused::NotFound)?;
+            let reach = caller.reach(organization.id)?;
             let found = change.key(organization.id, id).await?.ok_or(Refused::NotFound)?;
+            reach.must_cover(&found.0)?;
             expected.check(&EntityTag::of(&id, found.0.revision))?;
             let keys = [found];
             parts.delete_keys(&mut change, &keys).await?;
@@ -271,6 +320,11 @@ impl Operations {
 }
 
 impl Parts {
+    /// What an organization gives its keys: its own defaults, else the configuration's.
+    fn given(&self, organization: &Organization) -> Limits {
+        organization.limits.or(&self.keys.defaults())
+    }
+
     /// Deletes `keys` within `change`.
     pub(super) async fn delete_keys(
         &self,
@@ -306,6 +360,12 @@ async fn agent_slug(change: &mut Change, key: &Key) -> Result<Option<Slug>, Refu
     let Scope::Agent(agent) = key.scope else { return Ok(None) };
     let agent = change.agent(key.organization, &agent.to_string()).await?;
     Ok(agent.map(|agent| agent.slug))
+}
+
+fn texts(key: &Key) -> [Option<String>; 4] {
+    let limits = (!key.limits.is_empty()).then(|| limits_text(&key.limits));
+    let expires_at = key.expires_at.map(UnixMillis::to_rfc3339);
+    [Some(key.name.to_string()), limits, expires_at, Some(key.disabled.to_string())]
 }
 
 fn patched(before: &Key, patch: KeyPatch) -> Key {

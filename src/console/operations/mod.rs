@@ -1,18 +1,28 @@
-//! What may be done to organizations, agents, keys and operators; the only code that changes them.
+//! What may be done to organizations, agents, keys and people, and by whom; the only code that changes them.
 //!
 //! Each change is one transaction (record, audit row, outbox row), is applied to the key table before it is answered,
 //! and is applied in the order of commits. A caller that hangs up changes nothing of that: an operation runs to its
 //! end. Never parses HTTP and never renders.
 
+mod access;
 mod agents;
+mod audit;
+mod fields;
 mod input;
+mod invitations;
 mod keys;
-mod operators;
+mod members;
 mod organizations;
+mod passwords;
+mod people;
 mod refused;
+mod sessions;
+mod throttle;
+mod tokens;
 mod usage;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Mutex;
 
@@ -22,17 +32,27 @@ use crate::domain::id::{KeyId, OrganizationId};
 use crate::domain::key::Key;
 use crate::domain::limit::Limits;
 use crate::domain::organization::{Agent, Organization};
-use crate::domain::role::Role;
 use crate::domain::secret::{SecretFormat, SecretHash};
 use crate::keytable::{KeyFacts, KeyTable, OrganizationFacts};
 use crate::limits::Limiter;
 use crate::store::Database;
 
+use passwords::Passwords;
+use throttle::Throttle;
+
+pub use access::Caller;
 pub use agents::{AgentPatch, NewAgent};
-pub use keys::{CreatedKey, KeyPatch, NewKey, NewScope};
-pub use operators::{NewOperator, PASSWORD_CHARS_MIN, create_operator, create_token};
+pub use audit::AuditFilter;
+pub use invitations::Acceptance;
+pub use keys::{CreatedKey, KeyPatch, NewKey, NewScope, Once};
+pub use members::{Invited, MemberPatch, NewMember};
 pub use organizations::{NewOrganization, OrganizationPatch};
+pub use passwords::{PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN};
+pub use people::{NewOperator, PasswordChange, ProfilePatch, create_operator};
 pub use refused::{FieldProblem, Refused};
+pub(crate) use sessions::BROWSER_LIFETIME;
+pub use sessions::{NewSession, OpenIdIdentity, SignIn, SignedIn, Whence};
+pub use tokens::create_token;
 pub use usage::{LimitView, Step, UsagePoint, UsageSpan, UsageTotals, UsageView};
 
 /// Agents per organization at most: each is held in memory by every gateway, and none needs a bound of its own.
@@ -47,36 +67,33 @@ struct Parts {
     keys: Arc<KeyTable>,
     limiter: Limiter,
     clock: Clock,
-    key_format: SecretFormat,
-    keys_per_organization: u32,
+    rules: Rules,
+    passwords: Passwords,
+    throttle: Throttle,
     /// Held from the start of a change until it is applied to the key table. Were it let go at the commit, a slower
     /// task could put an older state of a key over a newer one, or bring a deleted key back. Held across awaits on
     /// purpose, and by changes only: no read and no proxied request waits for it.
     order: Mutex<()>,
 }
 
-/// Somebody whose credential was checked, or this process itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller {
-    name: String,
-    role: Role,
+/// What holds for every organization.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// What keys look like.
+    pub key_format: SecretFormat,
+    /// Keys per organization at most.
+    pub keys_per_organization: u32,
+    /// How long sign-ins last.
+    pub sessions: SessionRules,
 }
 
-impl Caller {
-    /// This process or whoever started it, acting as an operator under the name that the audit log shows.
-    pub fn operator(name: &str) -> Caller {
-        Caller { name: name.to_owned(), role: Role::Operator }
-    }
-
-    /// Under which name they appear in the audit log.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// What they are.
-    pub fn role(&self) -> Role {
-        self.role
-    }
+/// How long sign-ins last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionRules {
+    /// Without use.
+    pub idle_timeout: Duration,
+    /// At most.
+    pub lifetime: Duration,
 }
 
 /// What a change expects to find, from `If-Match`: nothing in particular, or one of some states.
@@ -106,18 +123,17 @@ impl Operations {
         keys: Arc<KeyTable>,
         limiter: Limiter,
         clock: Clock,
-        key_format: SecretFormat,
-        keys_per_organization: u32,
+        rules: Rules,
     ) -> Operations {
-        let order = Mutex::new(());
         Operations(Arc::new(Parts {
             database,
             keys,
             limiter,
             clock,
-            key_format,
-            keys_per_organization,
-            order,
+            rules,
+            passwords: Passwords::new(),
+            throttle: Throttle::default(),
+            order: Mutex::new(()),
         }))
     }
 

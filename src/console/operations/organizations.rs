@@ -1,7 +1,8 @@
-//! Organizations: created, read, changed and deleted by operators.
+//! Organizations: created, changed and deleted by operators, read by their members.
 
 use serde::Deserialize;
 
+use super::fields::{changed, limits_text};
 use super::input::present;
 use super::refused::check_limits;
 use super::{AGENTS_MAX, Caller, Expected, Operations, Refused, organization_facts};
@@ -44,21 +45,29 @@ pub struct OrganizationPatch {
 }
 
 impl Operations {
-    /// A page of all organizations.
+    /// A page of all organizations that the caller may know of.
     ///
     /// # Errors
     /// Where the database does not answer.
     pub async fn list_organizations(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         after: Option<OrganizationId>,
         limit: u32,
     ) -> Result<Page<OrganizationView>, Refused> {
-        let mut found = self.0.database.organizations(after, limit.saturating_add(1)).await?;
-        let more = found.len() > limit as usize;
-        found.truncate(limit as usize);
-        let next = if more { found.last().map(|last| last.id.to_string()) } else { None };
-        Ok(Page { items: found.into_iter().map(OrganizationView::from).collect(), next })
+        let database = &self.0.database;
+        let behind = limit.saturating_add(1);
+        let found = if caller.is_operator() {
+            database.organizations(after, behind).await?
+        } else {
+            let own = caller.places().iter().map(|place| place.organization);
+            let mut found = Vec::new();
+            for id in own.filter(|id| after.is_none_or(|after| *id > after)).take(behind as usize) {
+                found.extend(database.organization(&id.to_string()).await?);
+            }
+            found
+        };
+        Ok(Page::of(found, limit, |organization| organization.id.to_string(), OrganizationView::from))
     }
 
     /// One organization, by id or slug.
@@ -67,27 +76,31 @@ impl Operations {
     /// Where there is none, or the database does not answer.
     pub async fn read_organization(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         reference: &str,
     ) -> Result<OrganizationView, Refused> {
-        Ok(self.organization_of(reference).await?.into())
+        let organization = self.organization_of(reference).await?;
+        caller.reach(organization.id)?;
+        Ok(organization.into())
     }
 
     /// Creates an organization.
     ///
     /// # Errors
-    /// Where its slug is taken or its limits break a rule, or the database does not do it.
+    /// Where the caller may not, its slug is taken or its limits break a rule, or the database does not do it.
     pub async fn create_organization(
         &self,
         caller: &Caller,
         new: NewOrganization,
     ) -> Result<OrganizationView, Refused> {
+        caller.must_be_operator()?;
         let limits = new.limits.unwrap_or_default();
         check_limits(&limits)?;
         let caller = caller.clone();
         self.complete(async move |parts| {
             let _order = parts.order.lock().await;
-            let mut change = parts.database.change(caller.name()).await?;
+            let (mut change, caller) = parts.begin(&caller).await?;
+            caller.must_be_operator()?;
             let organization = Organization {
                 id: OrganizationId::generate(),
                 slug: new.slug,
@@ -113,7 +126,7 @@ impl Operations {
     /// running windows are reset.
     ///
     /// # Errors
-    /// Where there is none, it is not as `expected`, the slug is taken, the limits break a rule, or the database does
+    /// Where there is none, the caller may not, it is not as `expected`, the slug is taken, the limits break a rule, or the database does
     /// not do it.
     pub async fn change_organization(
         &self,
@@ -128,8 +141,9 @@ impl Operations {
         let (caller, reference) = (caller.clone(), reference.to_owned());
         self.complete(async move |parts| {
             let _order = parts.order.lock().await;
-            let mut change = parts.database.change(caller.name()).await?;
+            let (mut change, caller) = parts.begin(&caller).await?;
             let before = change.organization(&reference).await?.ok_or(Refused::NotFound)?;
+            caller.reach(before.id)?.must_run_deployment()?;
             expected.check(&EntityTag::of(&before.id, before.revision))?;
             let mut after = patched(&before, patch);
             if after == before {
@@ -139,7 +153,9 @@ impl Operations {
             let updated = change.update_organization(&after).await;
             updated.map_err(|error| Refused::taken(error, "slug"))?;
             let id = after.id.to_string();
-            change.note(Action::OrganizationChanged, &id, after.name.as_str(), Some(after.id)).await?;
+            let fields = changed(["slug", "name", "timeZone", "limits"], texts(&before), texts(&after));
+            let name = after.name.as_str();
+            change.note_fields(Action::OrganizationChanged, &id, name, Some(after.id), &fields).await?;
             let agents = change.agents(after.id, AGENTS_MAX).await?;
             let compiled_anew =
                 after.limits != before.limits || after.zone != before.zone || after.slug != before.slug;
@@ -155,7 +171,7 @@ impl Operations {
     /// Deletes an organization with its agents, people and keys. When this returns no gateway admits any of the keys.
     ///
     /// # Errors
-    /// Where there is none, it is not as `expected`, or the database does not do it.
+    /// Where there is none, the caller may not, it is not as `expected`, or the database does not do it.
     pub async fn delete_organization(
         &self,
         caller: &Caller,
@@ -166,8 +182,9 @@ impl Operations {
         self.complete(async move |parts| {
             let started = parts.clock.now();
             let _order = parts.order.lock().await;
-            let mut change = parts.database.change(caller.name()).await?;
+            let (mut change, caller) = parts.begin(&caller).await?;
             let organization = change.organization(&reference).await?.ok_or(Refused::NotFound)?;
+            caller.reach(organization.id)?.must_run_deployment()?;
             expected.check(&EntityTag::of(&organization.id, organization.revision))?;
             let keys = change.keys(organization.id).await?;
             parts.delete_keys(&mut change, &keys).await?;
@@ -175,6 +192,9 @@ impl Operations {
                 change.delete_agent(agent.id).await?;
                 let (id, name) = (agent.id.to_string(), agent.name.as_str());
                 change.note(Action::AgentDeleted, &id, name, Some(organization.id)).await?;
+            }
+            for person in change.delete_members(organization.id).await? {
+                change.delete_person_without_place(person).await?;
             }
             change.delete_organization(organization.id).await?;
             let (id, name) = (organization.id.to_string(), organization.name.as_str());
@@ -186,6 +206,12 @@ impl Operations {
         })
         .await
     }
+}
+
+fn texts(organization: &Organization) -> [Option<String>; 4] {
+    let limits = (!organization.limits.is_empty()).then(|| limits_text(&organization.limits));
+    let [slug, name] = [organization.slug.to_string(), organization.name.to_string()];
+    [Some(slug), Some(name), Some(organization.zone.to_string()), limits]
 }
 
 fn patched(before: &Organization, patch: OrganizationPatch) -> Organization {

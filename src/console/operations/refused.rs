@@ -58,6 +58,33 @@ pub enum Refused {
         /// The cap.
         cap: u32,
     },
+    /// The organization has as many members as it may have.
+    #[error("the organization has {cap} members, which is the most it may have")]
+    MembersAtCap {
+        /// The cap.
+        cap: u32,
+    },
+    /// The organization would be left without an admin.
+    #[error("an organization keeps at least one organization admin: make another member one first")]
+    LastAdmin,
+    /// The person has come already, and needs no invitation.
+    #[error("this person has come already")]
+    AlreadyCome,
+    /// The form was sent before; what it asks for is done.
+    #[error("this form was sent already")]
+    AlreadyDone,
+    /// Nobody has this address and this password; which of both is wrong is not told.
+    #[error("the e-mail address or the password is wrong")]
+    SignInFailed,
+    /// Too many tries failed.
+    #[error("too many failed attempts: try again in {retry_after_s} s")]
+    TooManyAttempts {
+        /// After which another one is let through.
+        retry_after_s: u64,
+    },
+    /// As many passwords are being checked as may be.
+    #[error("too many people are signing in: try again in a moment")]
+    Busy,
     /// The record is not in the state that the caller expects.
     #[error("the record has changed since it was read")]
     Stale,
@@ -76,6 +103,11 @@ impl Refused {
     /// One field is wrong.
     pub fn field(pointer: &str, detail: impl Into<String>) -> Refused {
         Refused::Invalid(vec![FieldProblem::new(pointer, detail)])
+    }
+
+    /// A form that was sent before.
+    pub(super) fn already_done(error: StoreError) -> Refused {
+        if matches!(error, StoreError::Taken(_)) { Refused::AlreadyDone } else { Refused::Store(error) }
     }
 
     /// A slug or e-mail address that exists already is the caller's to change; everything else stays as it is.

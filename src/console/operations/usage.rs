@@ -122,7 +122,7 @@ impl Operations {
     /// Where there is no such key, the span has too many buckets, or the database does not answer.
     pub async fn read_usage(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         organization: &str,
         key: &str,
         span: UsageSpan,
@@ -130,7 +130,9 @@ impl Operations {
         let parts = &self.0;
         let id: KeyId = key.parse().map_err(|_| Refused::NotFound)?;
         let organization = self.organization_of(organization).await?;
-        let (_, hash) = parts.database.key(organization.id, id).await?.ok_or(Refused::NotFound)?;
+        let reach = caller.reach(organization.id)?;
+        let (key, hash) = parts.database.key(organization.id, id).await?.ok_or(Refused::NotFound)?;
+        reach.must_cover(&key)?;
         let now = parts.clock.now();
         let to = span.to.unwrap_or(now.unix);
         let from = span.from.unwrap_or(UnixMillis(to.0.saturating_sub(SPAN_MS)));

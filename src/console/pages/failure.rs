@@ -110,7 +110,13 @@ impl From<Refused> for Failure {
             | Refused::Taken { .. }
             | Refused::KeysAtCap { .. }
             | Refused::AgentsAtCap { .. }
+            | Refused::MembersAtCap { .. }
+            | Refused::LastAdmin
+            | Refused::AlreadyCome
+            | Refused::AlreadyDone
+            | Refused::SignInFailed
             | Refused::Stale => Failure::Malformed,
+            Refused::TooManyAttempts { .. } | Refused::Busy => Failure::Unavailable,
             Refused::NoRandomness(error) => {
                 tracing::error!(%error, "a secret could not be made");
                 Failure::Unavailable

@@ -20,7 +20,7 @@ use axum::routing::get;
 
 use super::Shared;
 pub(crate) use assets::asset;
-use failure::Failure;
+pub(super) use failure::Failure;
 
 /// Largest form: names and limits are under a kibibyte.
 const FORM_BYTES_MAX: usize = 64 * 1_024;

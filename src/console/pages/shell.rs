@@ -83,12 +83,15 @@ impl Shell {
             None => None,
         };
         let organizations = operations.list_organizations(caller, None, SWITCHER_MAX).await?.items;
-        let zone = organization.as_ref().map_or(Zone::utc(), |organization| organization.time_zone.clone());
-        let role = caller.role();
+        let own_zone = operations.read_session(caller).await?.time_zone;
+        let zone = own_zone.or(organization.as_ref().map(|organization| organization.time_zone.clone()));
+        let zone = zone.unwrap_or_else(Zone::utc);
+        let here = organization.as_ref().or(organizations.first());
+        let role = here.and_then(|here| caller.role_in(here.id)).unwrap_or(Role::Operator);
         Ok(Shell {
             organization,
             organizations,
-            is_operator: role == Role::Operator,
+            is_operator: caller.is_operator(),
             sees_members: role != Role::AgentAdmin,
             person: caller.name().to_owned(),
             initials: initials(caller.name()),

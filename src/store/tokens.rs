@@ -1,10 +1,10 @@
-//! Operators and management tokens in SQL: a password as its argon2id hash, a token as its BLAKE3 hash.
+//! Management tokens in SQL: a token as its BLAKE3 hash.
 
 use super::change::Change;
 use super::column::parse;
 use super::database::Database;
 use super::error::StoreError;
-use crate::domain::id::{MemberId, TokenId};
+use crate::domain::id::TokenId;
 use crate::domain::secret::SecretHash;
 
 impl Database {
@@ -23,24 +23,6 @@ impl Database {
 }
 
 impl Change {
-    /// Adds an operator with a hashed password.
-    pub(crate) async fn insert_operator(
-        &mut self,
-        id: MemberId,
-        email: &str,
-        password_hash: &str,
-    ) -> Result<(), StoreError> {
-        let at = self.at().as_i64();
-        sqlx::query("INSERT INTO operators (id, email, password_hash, created_at) VALUES ($1, $2, $3, $4)")
-            .bind(id.to_string())
-            .bind(email)
-            .bind(password_hash)
-            .bind(at)
-            .execute(self.connection())
-            .await?;
-        Ok(())
-    }
-
     /// Adds a management token under the hash of its secret.
     pub(crate) async fn insert_management_token(
         &mut self,

@@ -1,0 +1,184 @@
+//! What a person may change of themselves, and the first operator.
+//!
+//! Promises that a new password ends every session there was.
+
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use super::input::{password, present};
+use super::passwords::check_password;
+use super::sessions::{NewSession, Whence};
+use super::{Caller, Operations, Refused};
+use crate::console::view::{OrganizationName, RoleView, WhoView};
+use crate::domain::id::PersonId;
+use crate::domain::member::MemberRole;
+use crate::domain::name::Name;
+use crate::domain::person::{Email, Person};
+use crate::domain::role::Role;
+use crate::domain::zone::Zone;
+use crate::store::{Action, Credentials, Database};
+
+/// An operator to create.
+pub struct NewOperator {
+    /// Under which address they sign in.
+    pub email: String,
+    /// Their password; wiped when dropped.
+    pub password: Zeroizing<String>,
+}
+
+/// What a person changes of themselves; what is absent stays.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ProfilePatch {
+    /// What they want to be called; null for nothing but their address.
+    #[serde(default, deserialize_with = "present")]
+    pub name: Option<Option<Name>>,
+    /// The zone they want to read times in; null for each organization's own.
+    #[serde(default, deserialize_with = "present")]
+    pub time_zone: Option<Option<Zone>>,
+}
+
+/// Another password.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PasswordChange {
+    /// The one that they have.
+    #[serde(deserialize_with = "password")]
+    pub current: Zeroizing<String>,
+    /// The one that they want.
+    #[serde(deserialize_with = "password")]
+    pub new: Zeroizing<String>,
+}
+
+impl Operations {
+    /// Who the caller is and what they may do where.
+    ///
+    /// # Errors
+    /// Where the database does not answer.
+    pub async fn read_session(&self, caller: &Caller) -> Result<WhoView, Refused> {
+        let found = match caller.person_id() {
+            Some(id) => self.0.database.person(id).await?,
+            None => None,
+        };
+        Ok(who(caller, found.as_ref().map(|(found, _)| found)))
+    }
+
+    /// Changes what a person is called and in which zone they read times.
+    ///
+    /// # Errors
+    /// Where the caller is not a person, or the database does not do it.
+    pub async fn change_profile(&self, caller: &Caller, patch: ProfilePatch) -> Result<WhoView, Refused> {
+        let id = caller.person_id().ok_or(Refused::NotPermitted)?;
+        let caller = caller.clone();
+        self.complete(async move |parts| {
+            let (mut change, caller) = parts.begin(&caller).await?;
+            let (mut person, _) = change.person(id).await?.ok_or(Refused::NotFound)?;
+            person.person.name = patch.name.unwrap_or(person.person.name);
+            person.person.zone = patch.time_zone.unwrap_or(person.person.zone);
+            change.update_person(&person).await?;
+            change.commit().await?;
+            Ok(who(&caller, Some(&person)))
+        })
+        .await
+    }
+
+    /// Changes a person's password. Every session of theirs ends; the one that this returns goes on in their place.
+    ///
+    /// # Errors
+    /// Where the caller is not a person with a password, the current one is wrong, the new one breaks a rule, too many
+    /// tries failed, or the database does not do it.
+    pub async fn change_password(
+        &self,
+        caller: &Caller,
+        passwords: PasswordChange,
+        from: Whence,
+    ) -> Result<NewSession, Refused> {
+        let parts = &self.0;
+        let id = caller.person_id().ok_or(Refused::NotPermitted)?;
+        check_password(&passwords.new, "/new")?;
+        let (found, _) = parts.database.person(id).await?.ok_or(Refused::NotFound)?;
+        if found.password_hash.is_none() {
+            return Err(Refused::field(
+                "/current",
+                "this account has no password: it signs in with a company account",
+            ));
+        }
+        let email = found.person.email.clone();
+        let matched = parts.check_password(&email, &from, None, Some(found), passwords.current).await?;
+        let matched = matched.ok_or_else(|| Refused::field("/current", "expected the current password"))?;
+        let hash = parts.passwords.hash(passwords.new).await?;
+        let caller = caller.clone();
+        self.complete(async move |parts| {
+            let (mut change, caller) = parts.begin(&caller).await?;
+            let (now, _) = change.person(id).await?.ok_or(Refused::NotFound)?;
+            if now.password_hash != matched.password_hash {
+                return Err(Refused::field("/current", "expected the current password"));
+            }
+            change.update_person(&Credentials { password_hash: Some(hash), ..now }).await?;
+            change.delete_sessions(id).await?;
+            change.delete_browsers(id).await?;
+            for place in caller.places() {
+                let action = Action::PasswordChanged;
+                change.log(action, &id.to_string(), caller.name(), Some(place.organization), &[]).await?;
+            }
+            let session = parts.begin_session(&mut change, id, from, true).await?;
+            change.commit().await?;
+            Ok(session)
+        })
+        .await
+    }
+}
+
+fn who(caller: &Caller, person: Option<&Credentials>) -> WhoView {
+    let mut roles = Vec::new();
+    if caller.is_operator() {
+        roles.push(RoleView { role: Role::Operator.as_str(), organization: None, agents: None });
+    }
+    for place in caller.places() {
+        let is_agent_admin = place.role == MemberRole::AgentAdmin;
+        roles.push(RoleView {
+            role: place.role.as_str(),
+            organization: Some(OrganizationName {
+                id: place.organization,
+                slug: place.slug.clone(),
+                name: place.name.clone(),
+            }),
+            agents: is_agent_admin.then(|| place.agents.iter().map(|(_, slug)| slug.clone()).collect()),
+        });
+    }
+    WhoView {
+        name: caller.name().to_owned(),
+        email: person.map(|person| person.person.email.clone()),
+        display_name: person.and_then(|person| person.person.name.clone()),
+        time_zone: person.and_then(|person| person.person.zone.clone()),
+        has_password: person.is_some_and(|person| person.password_hash.is_some()),
+        roles,
+    }
+}
+
+/// Adds an operator to the database of a deployment.
+///
+/// # Errors
+/// Where the address or the password breaks a rule, the address is taken, or the database does not do it.
+pub async fn create_operator(
+    database: &Database,
+    caller: &Caller,
+    new: NewOperator,
+) -> Result<PersonId, Refused> {
+    let email: Email = new
+        .email
+        .parse()
+        .map_err(|error: crate::domain::person::InvalidEmail| Refused::field("/email", error.to_string()))?;
+    check_password(&new.password, "/password")?;
+    let hash = super::passwords::Passwords::new().hash(new.password).await?;
+    let id = PersonId::generate();
+    let mut change = database.change(caller.actor()).await?;
+    let created_at = change.at();
+    let person = Person { id, email: email.clone(), name: None, zone: None, is_operator: true, created_at };
+    let person = Credentials { person, password_hash: Some(hash), openid: None };
+    let inserted = change.insert_person(&person).await;
+    inserted.map_err(|error| Refused::taken(error, "e-mail address"))?;
+    change.note(Action::OperatorCreated, &id.to_string(), email.as_str(), None).await?;
+    change.commit().await?;
+    Ok(id)
+}
