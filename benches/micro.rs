@@ -14,7 +14,7 @@ use std::sync::Arc;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use jiff::tz::TimeZone;
 use keystile::domain::clock::{Clock, UnixMillis};
-use keystile::domain::id::{KeyId, OrganizationId};
+use keystile::domain::id::{AgentId, KeyId, OrganizationId};
 use keystile::domain::limit::{Limits, Period, Quota, Rate, Window};
 use keystile::domain::route::{HostPattern, PathPattern, Route, RouteAccess, Template};
 use keystile::domain::scope::{Access, Scope};
@@ -22,8 +22,8 @@ use keystile::domain::secret::{Secret, SecretFormat, SecretHash, SystemRandomnes
 use keystile::gateway::{Found, Routes};
 use keystile::keytable::{KeyFacts, KeyTable, OrganizationFacts};
 use keystile::limits::{
-    Account, Admission, Asks, Boot, EffectiveLimits, Grants, Ledger, LedgerError, Limiter, Outcome, Returns,
-    UsageDelta,
+    Account, Admission, Asks, Boot, EffectiveLimits, Grants, Ledger, LedgerError, Limiter, Outcome, Path,
+    Returns, UsageDelta,
 };
 
 /// Grants everything and remembers nothing: what is measured is this side of the ledger.
@@ -175,6 +175,17 @@ fn limits(criterion: &mut Criterion) {
     });
     group.bench_function("count", |bencher| {
         bencher.iter(|| limiter.count(&account, Outcome::Allowed));
+    });
+    let tally = limiter.path_tally();
+    let label = Arc::from("/agents/{agent}/{*rest}");
+    let agents: Vec<AgentId> = (0..16).map(|_| AgentId::generate()).collect();
+    let mut turn = 0_usize;
+    group.bench_function("count, with route and agent", |bencher| {
+        bencher.iter(|| {
+            turn = (turn + 1) % agents.len();
+            let path = Path { route: 3, label: &label, agent: Some((agents[turn], "echo")) };
+            limiter.count_path(&tally, &account, Outcome::Allowed, &path);
+        });
     });
     let now = clock.now();
     group.bench_function("fields", |bencher| {

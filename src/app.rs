@@ -300,5 +300,11 @@ fn metrics(
         "Leases granted without a record because the store failed; a crash now would forget them.",
         move || ledger.unsecured_grants() as f64,
     )?;
+    let paths = limiter.clone();
+    metrics.register_counter(
+        "keystile_unattributed_requests_total",
+        "Admitted requests that usage counts of their key and, for want of room, not of their route and agent.",
+        move || paths.unattributed_requests() as f64,
+    )?;
     Ok(Arc::new(metrics))
 }

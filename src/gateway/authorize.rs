@@ -8,6 +8,7 @@ use super::http1::field::{Field, like};
 use super::http1::target::host_name;
 use super::routes::CompiledRoute;
 use crate::domain::denial::Denial;
+use crate::domain::id::AgentId;
 use crate::domain::route::AgentSource;
 use crate::domain::scope::{Access, Scope};
 use crate::keytable::KeyEntry;
@@ -20,13 +21,13 @@ pub(crate) struct Naming<'b, 'f> {
     pub(crate) host: &'b str,
 }
 
-/// Checks agent and method; gives the agent's slug, where the route has one.
+/// Checks agent and method; gives the agent and its slug, where the route has one.
 pub(crate) fn authorize<'b>(
     entry: &KeyEntry,
     route: &'b CompiledRoute,
     naming: &Naming<'b, '_>,
     method: &str,
-) -> Result<Option<&'b str>, Denial> {
+) -> Result<Option<(AgentId, &'b str)>, Denial> {
     let agent = match &route.route.agent {
         None => match entry.scope {
             Scope::Organization => None,
@@ -37,7 +38,7 @@ pub(crate) fn authorize<'b>(
             let agent = entry.organization.agent(slug).ok_or(Denial::AgentNotPermitted)?;
             match entry.scope {
                 Scope::Agent(own) if own != agent => return Err(Denial::AgentNotPermitted),
-                Scope::Agent(_) | Scope::Organization => Some(slug),
+                Scope::Agent(_) | Scope::Organization => Some((agent, slug)),
             }
         }
     };

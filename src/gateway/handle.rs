@@ -87,7 +87,8 @@ pub(crate) async fn handle<'b>(
         }
         None => None,
     };
-    record.agent = agent.map(str::to_owned);
+    record.agent = agent.map(|(id, slug)| (id, slug.to_owned()));
+    let agent = agent.map(|(_, slug)| slug);
     body.bytes_max = route.route.body_bytes_max;
     refuse_too_large(head, body)?;
     let upstream = upstream(snapshot, route, &parameters, agent)?;
@@ -136,8 +137,9 @@ fn enter<'b, 'p>(
 ) -> Result<(&'b CompiledRoute, Vec<&'p str>), Unserved> {
     let mut is_public = false;
     if let Found::Route(route, place, _) = &found {
-        let index = arrival.snapshot.route_metrics(*place);
-        record.route = Some(RouteLabel { index, label: &route.route.label });
+        let place = arrival.snapshot.route_place(*place);
+        record.route = place.map(|place| RouteLabel { index: place.index, label: &route.route.label });
+        record.route_place = place;
         is_public = !route.needs_key();
     }
     if !is_public {

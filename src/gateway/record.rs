@@ -7,11 +7,13 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::snapshot::RoutePlace;
 use super::worker::Worker;
 use crate::domain::clock::Moment;
 use crate::domain::denial::Denial;
+use crate::domain::id::AgentId;
 use crate::keytable::KeyEntry;
-use crate::limits::{Outcome, Permit};
+use crate::limits::{Outcome, Path, Permit};
 use crate::telemetry::{End, RouteLabel, Settled};
 
 /// A request that runs.
@@ -24,9 +26,11 @@ pub(crate) struct Record<'b> {
     /// Canonical, or as it came where it was refused before.
     pub(crate) path: Cow<'b, [u8]>,
     pub(crate) route: Option<RouteLabel<'b>>,
+    /// Where the key's use counts the route.
+    pub(crate) route_place: Option<&'b RoutePlace>,
     /// The key, once it was authenticated.
     pub(crate) entry: Option<Arc<KeyEntry>>,
-    pub(crate) agent: Option<String>,
+    pub(crate) agent: Option<(AgentId, String)>,
     pub(crate) upstream: Option<&'b str>,
     /// When it was charged to the key's limits; when it began, where it was not.
     pub(crate) charged: Moment,
@@ -55,6 +59,7 @@ impl<'b> Record<'b> {
             method: "",
             path: Cow::Borrowed(b""),
             route: None,
+            route_place: None,
             entry: None,
             agent: None,
             upstream: None,
@@ -73,6 +78,17 @@ impl<'b> Record<'b> {
         self.started
     }
 
+    fn count(&self, entry: &KeyEntry, outcome: Outcome) {
+        let Worker { limiter, paths, .. } = self.worker;
+        match self.route_place {
+            Some(RoutePlace { index, label }) => {
+                let agent = self.agent.as_ref().map(|(id, slug)| (*id, slug.as_str()));
+                limiter.count_path(paths, entry.account(), outcome, &Path { route: *index, label, agent });
+            }
+            None => limiter.count(entry.account(), outcome),
+        }
+    }
+
     fn outcome(&self, admitted: bool) -> Outcome {
         match (self.denial, self.end) {
             (Some(denial), _) if admitted => Outcome::Failed(denial),
@@ -89,7 +105,7 @@ impl Drop for Record<'_> {
         // The slot is free before the key's numbers say that the request is over.
         let admitted = self.permit.take().is_some();
         if let Some(entry) = &self.entry {
-            self.worker.limiter.count(entry.account(), self.outcome(admitted));
+            self.count(entry, self.outcome(admitted));
         }
         let total_ns = ended.nanos_since(self.started);
         let settled = Settled {
@@ -99,7 +115,7 @@ impl Drop for Record<'_> {
             client: self.client,
             principal: self.entry.as_ref().map(|entry| entry.principal()),
             organization: self.entry.as_ref().map(|entry| entry.organization.slug.as_str()),
-            agent: self.agent.as_deref(),
+            agent: self.agent.as_ref().map(|(_, slug)| slug.as_str()),
             route: self.route,
             upstream: self.upstream,
             method: self.method,

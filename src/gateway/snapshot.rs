@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::http1::request::HeadBounds;
@@ -39,14 +40,22 @@ pub struct Settings {
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     pub(crate) routes: Routes,
-    /// Where metrics count each route, by its place.
-    route_metrics: Vec<usize>,
+    /// Where each route is counted, by its place.
+    route_places: Vec<RoutePlace>,
     upstreams: HashMap<String, UpstreamTarget>,
     pub(crate) key_format: SecretFormat,
     trusted_proxies: Vec<Network>,
     pub(crate) bounds: HeadBounds,
     pub(crate) head_timeout: Duration,
     pub(crate) idle_timeout: Duration,
+}
+
+/// Where a route is counted, in metrics and in the use of keys.
+#[derive(Debug)]
+pub(crate) struct RoutePlace {
+    pub(crate) index: usize,
+    /// The label of that place: the route's own, or `other` where there were too many.
+    pub(crate) label: Arc<str>,
 }
 
 /// An upstream, as forwarding uses it.
@@ -69,6 +78,14 @@ pub(crate) struct EndpointTarget {
     pub(crate) authority: String,
 }
 
+impl RoutePlace {
+    fn of(label: &str, metrics: &Metrics) -> RoutePlace {
+        let index = metrics.intern_route(label);
+        // Each worker its own copy, so that requests share no counter of references.
+        RoutePlace { index, label: Arc::from(&*metrics.route_label(index)) }
+    }
+}
+
 impl Snapshot {
     pub(crate) fn compile(settings: &Settings, metrics: &Metrics) -> Snapshot {
         let upstreams = settings.upstreams.iter().map(|upstream| {
@@ -88,7 +105,7 @@ impl Snapshot {
         });
         Snapshot {
             routes: Routes::compile(&settings.routes),
-            route_metrics: settings.routes.iter().map(|route| metrics.intern_route(&route.label)).collect(),
+            route_places: settings.routes.iter().map(|route| RoutePlace::of(&route.label, metrics)).collect(),
             upstreams: upstreams.collect(),
             key_format: settings.key_format.clone(),
             trusted_proxies: settings.trusted_proxies.clone(),
@@ -106,8 +123,8 @@ impl Snapshot {
         self.upstreams.get(name)
     }
 
-    pub(crate) fn route_metrics(&self, place: usize) -> usize {
-        self.route_metrics.get(place).copied().unwrap_or_default()
+    pub(crate) fn route_place(&self, place: usize) -> Option<&RoutePlace> {
+        self.route_places.get(place)
     }
 
     /// Whether `peer` may say for whom it asks.

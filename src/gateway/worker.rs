@@ -22,7 +22,7 @@ use super::upstream::pool::Pool;
 use crate::domain::clock::Clock;
 use crate::domain::id::KeyId;
 use crate::keytable::{Cut, KeyTable};
-use crate::limits::Limiter;
+use crate::limits::{Limiter, PathTally};
 use crate::telemetry::{AccessLogWriter, Metrics, WorkerMetrics};
 
 /// Buffers for composed heads kept between requests.
@@ -76,6 +76,8 @@ pub(crate) struct Worker {
     pub(crate) clock: Clock,
     pub(crate) keys: Arc<KeyTable>,
     pub(crate) limiter: Limiter,
+    /// Where this worker alone counts the ways that keys' requests take.
+    pub(crate) paths: PathTally,
     pub(crate) guard: Option<Arc<Guard>>,
     pub(crate) metrics: Arc<WorkerMetrics>,
     pub(crate) access_log: AccessLogWriter,
@@ -105,6 +107,7 @@ impl Worker {
         Worker {
             clock: shared.clock,
             keys: shared.keys,
+            paths: shared.limiter.path_tally(),
             limiter: shared.limiter,
             guard: shared.guard,
             metrics,

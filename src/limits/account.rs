@@ -3,6 +3,8 @@
 //! Shared by all versions of the key's entry, so that changing a key changes neither use nor window. Promises that
 //! reading it costs no I/O. Never knows the limits: those come with each call, because they may change.
 
+use std::iter::Sum;
+use std::ops::AddAssign;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
@@ -89,6 +91,26 @@ impl Totals {
             denied_concurrency: concurrency,
             denied_other: other,
         }
+    }
+}
+
+impl AddAssign for Totals {
+    fn add_assign(&mut self, more: Totals) {
+        self.allowed += more.allowed;
+        self.failed += more.failed;
+        self.denied_rate += more.denied_rate;
+        self.denied_quota += more.denied_quota;
+        self.denied_concurrency += more.denied_concurrency;
+        self.denied_other += more.denied_other;
+    }
+}
+
+impl Sum for Totals {
+    fn sum<I: Iterator<Item = Totals>>(all: I) -> Totals {
+        all.fold(Totals::default(), |mut sum, each| {
+            sum += each;
+            sum
+        })
     }
 }
 

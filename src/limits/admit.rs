@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::account::{Account, Outcome};
 use super::effective::EffectiveLimits;
 use super::keeper::Keeper;
+use super::paths::{Path, PathTallies, PathTally};
 use super::quota::{QuotaLease, Standing};
 use super::rate::Take;
 use crate::domain::clock::{Moment, UnixMillis};
@@ -28,6 +29,7 @@ pub(super) struct Lines {
     pub(super) settlements: mpsc::UnboundedSender<Settlement>,
     pub(super) failing: AtomicBool,
     pub(super) unsecured: AtomicU64,
+    pub(super) paths: PathTallies,
 }
 
 /// A wish for leases. Bounded by what is in flight (one for each waiting request) and by one for each account.
@@ -46,6 +48,8 @@ pub(super) struct Demand {
 pub(super) enum Settlement {
     /// This account has counts that are not on record.
     Of(Arc<Account>),
+    /// Paths fill a worker's table.
+    Gather,
     /// Record everything now, then tell.
     Flush(oneshot::Sender<()>),
 }
@@ -133,6 +137,7 @@ impl Limiter {
             settlements,
             failing: AtomicBool::new(false),
             unsecured: AtomicU64::new(0),
+            paths: PathTallies::default(),
         });
         (Limiter(Arc::clone(&lines)), Keeper::new(lines, demanded, settled))
     }
@@ -172,6 +177,33 @@ impl Limiter {
     /// Counts how a request of this key ended. Counts reach the record about a second later.
     pub fn count(&self, account: &Arc<Account>, outcome: Outcome) {
         account.tally(outcome);
+        self.queue(account);
+    }
+
+    /// Counts how a request of this key ended and, where it was admitted, the way it took: both reach the record
+    /// together. `tally` is the calling thread's own.
+    pub fn count_path(&self, tally: &PathTally, account: &Arc<Account>, outcome: Outcome, path: &Path<'_>) {
+        match outcome {
+            Outcome::Allowed | Outcome::Failed(_) => {
+                // Held over both, so that the keeper sees both or neither.
+                let mut table = tally.lock();
+                account.tally(outcome);
+                if table.add(account.key(), path) {
+                    // Fails only once the recorder has left.
+                    let _ = self.0.settlements.send(Settlement::Gather);
+                }
+            }
+            Outcome::Denied(_) => account.tally(outcome),
+        }
+        self.queue(account);
+    }
+
+    /// A table of paths for one more worker.
+    pub fn path_tally(&self) -> PathTally {
+        self.0.paths.add()
+    }
+
+    fn queue(&self, account: &Arc<Account>) {
         // Release, paired with the recorder's Acquire: whoever takes the flag down sees the count.
         if !account.settlement_queued.swap(true, Ordering::AcqRel) {
             // Fails only once the recorder has left, which it does after the last request.
@@ -206,6 +238,11 @@ impl Limiter {
     /// How many grants were made without a record since this process began.
     pub fn unsecured_grants(&self) -> u64 {
         self.0.unsecured.load(Ordering::Relaxed)
+    }
+
+    /// How many admitted requests were counted of their key and, for want of room, not of their route and agent.
+    pub fn unattributed_requests(&self) -> u64 {
+        self.0.paths.unattributed()
     }
 
     fn renew_in_background(&self, account: &Arc<Account>, limits: &Arc<EffectiveLimits>) {

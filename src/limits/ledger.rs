@@ -4,12 +4,13 @@
 //! what is on record. Promises that a grant is on record when `renew` returns. Never decides on a request.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use super::account::Totals;
 use super::quota::Span;
 use super::rate::stretched;
 use crate::domain::clock::UnixMillis;
-use crate::domain::id::KeyId;
+use crate::domain::id::{AgentId, KeyId};
 use crate::domain::limit::Window;
 
 /// The store refused or failed. The text is for operators.
@@ -146,8 +147,19 @@ pub struct Grants {
     pub rates: Vec<RateGrant>,
 }
 
+/// Admitted requests of one key that took one route to one agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathCount {
+    /// The route's label.
+    pub route: Arc<str>,
+    /// The agent and its slug when it was counted; `None` where the route has no agent.
+    pub agent: Option<(AgentId, Arc<str>)>,
+    /// How many.
+    pub requests: u64,
+}
+
 /// Counts of one key that are not on record yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageDelta {
     /// The key.
     pub key: KeyId,
@@ -155,6 +167,8 @@ pub struct UsageDelta {
     pub counts: Totals,
     /// Admitted requests counted since this process began, these included: the meter is settled up to here.
     pub settled: u64,
+    /// The ways that the admitted ones of `counts` took; in sum never more than these.
+    pub paths: Vec<PathCount>,
 }
 
 /// What a process hands back when it leaves. Everything is absolute: written twice, it says the same.

@@ -11,6 +11,7 @@ mod effective;
 mod fields;
 mod keeper;
 mod ledger;
+mod paths;
 mod plan;
 mod quota;
 mod rate;
@@ -26,8 +27,9 @@ pub use admit::{Admission, LeaseWait, Limiter, Permit, Refusal};
 pub use effective::EffectiveLimits;
 pub use keeper::Keeper;
 pub use ledger::{
-    Asks, Boot, Grants, Held, Ledger, LedgerError, MeterGrant, QuotaAsk, QuotaGrant, RateAsk, RateGrant,
-    Returns, UsageDelta,
+    Asks, Boot, Grants, Held, Ledger, LedgerError, MeterGrant, PathCount, QuotaAsk, QuotaGrant, RateAsk,
+    RateGrant, Returns, UsageDelta,
 };
+pub use paths::{Path, PathTally};
 pub use quota::Span;
 pub use snapshot::{LimitKind, LimitUse};

@@ -15,6 +15,7 @@ use super::account::{Account, Totals};
 use super::admit::Settlement;
 use super::keeper::Desk;
 use super::ledger::{Ledger, LedgerError, UsageDelta};
+use super::paths::{Gathered, PathTallies};
 use crate::domain::clock::UnixMillis;
 
 /// Time between two writes, where few keys are in use.
@@ -37,16 +38,52 @@ struct Pending {
     since: UnixMillis,
     /// Whether the last write failed: then an account may be here twice.
     repeated: bool,
+    /// The ways that their requests took.
+    paths: Gathered,
+}
+
+/// What one transaction writes, and what the accounts will have counted once it is written.
+struct Batch {
+    deltas: Vec<UsageDelta>,
+    written: Vec<(Arc<Account>, Totals)>,
 }
 
 impl Pending {
+    fn new(since: UnixMillis) -> Pending {
+        Pending { accounts: Vec::new(), since, repeated: false, paths: Gathered::default() }
+    }
+
+    /// What is to be written of the accounts behind the first `from`.
+    fn batch(&mut self, from: usize, tallies: &PathTallies) -> Batch {
+        let accounts = self.accounts.get(from..).unwrap_or_default();
+        for account in accounts {
+            // Before reading, paired with `count`: what is counted after this queues the account again.
+            account.settlement_queued.swap(false, Ordering::AcqRel);
+        }
+        let mut read = Vec::with_capacity(accounts.len());
+        self.paths.gather(tallies, || read.extend(accounts.iter().map(|account| account.unrecorded())));
+        let mut batch =
+            Batch { deltas: Vec::with_capacity(read.len()), written: Vec::with_capacity(read.len()) };
+        for (account, (counts, totals)) in accounts.iter().zip(read) {
+            if !counts.is_zero() {
+                let (key, settled) = (account.key(), totals.admitted());
+                let paths = if counts.admitted() > 0 { self.paths.take(key) } else { Vec::new() };
+                batch.deltas.push(UsageDelta { key, counts, settled, paths });
+                batch.written.push((Arc::clone(account), totals));
+            }
+        }
+        batch
+    }
+
     /// Whether to write now. Always where a minute has begun: counts belong to the one that they came in.
     fn is_due(&self, now: UnixMillis) -> bool {
         let gathered_ms = now.0.saturating_sub(self.since.0);
         let accounts = u64::try_from(self.accounts.len()).unwrap_or(u64::MAX);
         let wait_ms = accounts.saturating_mul(1_000) / ACCOUNTS_A_SECOND;
         let gather_max_ms = u64::try_from(GATHER_MAX.as_millis()).unwrap_or(u64::MAX);
-        now.0 / 60_000 != self.since.0 / 60_000 || gathered_ms >= wait_ms.min(gather_max_ms)
+        now.0 / 60_000 != self.since.0 / 60_000
+            || gathered_ms >= wait_ms.min(gather_max_ms)
+            || self.paths.is_filling()
     }
 }
 
@@ -56,7 +93,7 @@ pub(super) async fn run<L: Ledger>(
     mut settlements: mpsc::UnboundedReceiver<Settlement>,
     mut leaving: watch::Receiver<bool>,
 ) -> bool {
-    let mut pending = Pending { accounts: Vec::new(), since: desk.clock.now().unix, repeated: false };
+    let mut pending = Pending::new(desk.clock.now().unix);
     let mut pace = tokio::time::interval(PACE);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut turns = 0_u32;
@@ -71,6 +108,7 @@ pub(super) async fn run<L: Ledger>(
             }
             received = settlements.recv() => match received {
                 Some(Settlement::Of(account)) => pending.accounts.push(account),
+                Some(Settlement::Gather) => pending.paths.gather(&desk.lines.paths, || ()),
                 Some(Settlement::Flush(done)) => flush(desk, &mut pending, &mut settlements, done).await,
                 None => break,
             },
@@ -81,6 +119,7 @@ pub(super) async fn run<L: Ledger>(
     while let Some(settlement) = settlements.recv().await {
         match settlement {
             Settlement::Of(account) => pending.accounts.push(account),
+            Settlement::Gather => {}
             Settlement::Flush(done) => told.push(done),
         }
     }
@@ -94,6 +133,8 @@ pub(super) async fn run<L: Ledger>(
 }
 
 async fn turn<L: Ledger>(desk: &Desk<L>, pending: &mut Pending, prune: bool) -> Result<(), LedgerError> {
+    // Whatever the store does: workers' tables are small.
+    pending.paths.gather(&desk.lines.paths, || ());
     desk.begun().await?;
     desk.ledger.beat(desk.life_until()).await?;
     if pending.is_due(desk.clock.now().unix) {
@@ -117,6 +158,8 @@ async fn flush<L: Ledger>(
     while let Ok(settlement) = settlements.try_recv() {
         match settlement {
             Settlement::Of(account) => pending.accounts.push(account),
+            // The write does.
+            Settlement::Gather => {}
             Settlement::Flush(done) => told.push(done),
         }
     }
@@ -141,19 +184,14 @@ async fn write<L: Ledger>(desk: &Desk<L>, pending: &mut Pending) -> Result<(), L
     }
     while !pending.accounts.is_empty() {
         let from = pending.accounts.len().saturating_sub(BATCH_MAX);
-        let mut deltas = Vec::with_capacity(BATCH_MAX);
-        let mut written: Vec<(Arc<Account>, Totals)> = Vec::with_capacity(BATCH_MAX);
-        for account in pending.accounts.iter().skip(from) {
-            // Before reading, paired with `count`: what is counted after this queues the account again.
-            account.settlement_queued.swap(false, Ordering::AcqRel);
-            let (counts, totals) = account.unrecorded();
-            if !counts.is_zero() {
-                deltas.push(UsageDelta { key: account.key(), counts, settled: totals.admitted() });
-                written.push((Arc::clone(account), totals));
+        let Batch { deltas, written } = pending.batch(from, &desk.lines.paths);
+        if !deltas.is_empty()
+            && let Err(error) = desk.ledger.record_usage(&deltas, minute, now).await
+        {
+            for delta in deltas {
+                pending.paths.give_back(delta.key, delta.paths);
             }
-        }
-        if !deltas.is_empty() {
-            desk.ledger.record_usage(&deltas, minute, now).await?;
+            return Err(error);
         }
         for (account, totals) in written {
             account.mark_recorded(totals);
@@ -176,8 +214,7 @@ mod tests {
         let after = |millis: u64| UnixMillis(since.0 + millis);
         let pending = |accounts: u64| Pending {
             accounts: (0..accounts).map(|_| Arc::new(Account::new(KeyId::generate()))).collect(),
-            since,
-            repeated: false,
+            ..Pending::new(since)
         };
         assert!(pending(1_000).is_due(after(1_000)));
         assert!(!pending(5_000).is_due(after(4_000)) && pending(5_000).is_due(after(5_000)));

@@ -228,7 +228,8 @@ async fn counts_of_use_are_summed_by_span(database: &Database) {
             .unwrap();
     }
     let found = database.usage(key, UnixMillis(0), UnixMillis(900_001), 900_000).await.unwrap();
-    let read: Vec<_> = found.iter().map(|c| (c.at.0, c.allowed, c.denied, c.failed)).collect();
+    let read: Vec<_> =
+        found.counts.iter().map(|c| (c.at.0, c.totals.allowed, c.totals.denied(), c.totals.failed)).collect();
     assert_eq!(read, [(0, 2, 36, 4), (900_000, 1, 18, 2)]);
-    assert!(database.usage(KeyId::generate(), UnixMillis(0), NOW, 60_000).await.unwrap().is_empty());
+    assert!(database.usage(KeyId::generate(), UnixMillis(0), NOW, 60_000).await.unwrap().counts.is_empty());
 }

@@ -37,6 +37,12 @@ impl Labels {
         known.len() - 1
     }
 
+    /// The label at a place.
+    pub(crate) fn at(&self, place: usize) -> Arc<str> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(place).or_else(|| known.get(self.overflow)).map_or_else(|| Arc::from(OTHER), Arc::clone)
+    }
+
     /// The place of [`OTHER`].
     pub(crate) fn overflow(&self) -> usize {
         self.overflow
@@ -60,6 +66,7 @@ mod tests {
         assert_eq!(labels.intern("a"), 2);
         assert_eq!(labels.intern("c"), labels.overflow());
         assert_eq!(labels.intern("none"), 0);
+        assert_eq!((&*labels.at(2), &*labels.at(labels.overflow())), ("a", "other"));
         assert_eq!(labels.all().len(), 4);
     }
 }

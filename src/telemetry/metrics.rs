@@ -86,6 +86,11 @@ impl Metrics {
         self.routes.intern(label)
     }
 
+    /// The label that is counted at an index that [`Metrics::intern_route`] gave.
+    pub fn route_label(&self, index: usize) -> Arc<str> {
+        self.routes.at(index)
+    }
+
     /// The index of an upstream's counters, for [`WorkerMetrics::upstream`]. As for routes; `other` beyond 255.
     pub fn intern_upstream(&self, name: &str) -> usize {
         self.upstreams.intern(name)

@@ -33,6 +33,7 @@ pub(crate) struct Console {
     pub(crate) limiter: Limiter,
     pub(crate) clock: Clock,
     pub(crate) token: String,
+    pub(crate) operations: Operations,
     pub(crate) router: Router,
     /// For looking at tables from outside.
     pub(crate) tables: SqlitePool,
@@ -122,6 +123,7 @@ impl Console {
             limiter,
             clock,
             token: token.expose().to_owned(),
+            operations: operations.clone(),
             router: console::router(operations, Arc::new(site())),
             tables,
             _keeper_runs_until_dropped: running,

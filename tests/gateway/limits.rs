@@ -244,10 +244,61 @@ fn usage_tells_what_was_admitted_and_refused() {
     let mut usage = Value::Null;
     eventually("usage has settled", || {
         usage = management.usage(&key);
-        usage["totals"] == json!({"allowed": 5, "denied": 15, "failed": 0})
+        usage["totals"]
+            == json!({"allowed": 5, "denied": 15, "failed": 0,
+                "deniedBy": {"rate": 0, "quota": 15, "concurrency": 0, "other": 0}})
     });
     let quota = usage["limits"].as_array().unwrap().iter().find(|limit| limit["kind"] == "quota").unwrap();
     assert_eq!((&quota["used"], &quota["remaining"], &quota["limit"]), (&json!(5), &json!(0), &json!(5)));
     assert_eq!(quota["per"], "month");
     assert!(quota["resetsAt"].as_str().is_some_and(|at| at.ends_with('Z')), "{quota}");
+}
+
+#[test]
+fn usage_tells_why_requests_were_refused_and_where_admitted_ones_went() {
+    let mut scene = Scene::with(Upstream::echo(), |settings| {
+        settings.route(r#"name: runs, path: "/runs/{agent}", agent: "{agent}", upstream: echo"#);
+        settings.route(r#"path: /plain, upstream: echo"#);
+    });
+    let rated = limited(&mut scene, json!({"rate": {"requests": 3, "per": "day", "burst": 3}}));
+    let counted = limited(&mut scene, json!({"quotas": [{"requests": 4, "per": "month"}]}));
+    let (send, by_rate, by_quota) = (
+        |key: &Key, target: &str| scene.exchange(&Request::get(target).key(&key.secret)).status,
+        json!({"rate": 4, "quota": 0, "concurrency": 0, "other": 2}),
+        json!({"rate": 0, "quota": 3, "concurrency": 0, "other": 0}),
+    );
+    for target in [TARGET, "/runs/clock", "/runs/echo"] {
+        assert_eq!(send(&rated, target), 200);
+    }
+    (0..4).for_each(|_| assert_eq!(send(&rated, TARGET), 429));
+    assert_eq!((send(&rated, "/runs/nobody"), send(&rated, "/nowhere")), (403, 404));
+    for target in ["/runs/clock", "/plain", "/runs/clock", "/plain"] {
+        assert_eq!(send(&counted, target), 200);
+    }
+    (0..3).for_each(|_| assert_eq!(send(&counted, TARGET), 429));
+    let management = scene.management();
+    for (key, denied, denied_by, routes, agents) in [
+        (
+            &rated,
+            6,
+            by_rate,
+            json!([{"route": "runs", "requests": 2}, {"route": "/agents/{agent}/{*rest}", "requests": 1}]),
+            json!([{"agent": "echo", "requests": 2}, {"agent": "clock", "requests": 1}]),
+        ),
+        (
+            &counted,
+            3,
+            by_quota,
+            json!([{"route": "/plain", "requests": 2}, {"route": "runs", "requests": 2}]),
+            json!([{"agent": "clock", "requests": 2}]),
+        ),
+    ] {
+        let mut usage = Value::Null;
+        eventually("usage has settled", || {
+            usage = management.usage(key);
+            usage["totals"]["denied"] == denied
+        });
+        assert_eq!(usage["totals"]["deniedBy"], denied_by);
+        assert_eq!((&usage["routes"], &usage["agents"]), (&routes, &agents));
+    }
 }

@@ -62,7 +62,7 @@ fn access_log_metrics_and_usage_agree() {
     eventually("every request is counted", || total(&scene) == sent as f64);
     let mut usages = Vec::new();
     for key in [&limited, &scene.key] {
-        usages.push((key.id.clone(), management.usage(key)["totals"].clone()));
+        usages.push((key.id.clone(), management.usage(key)));
     }
     let denials: BTreeMap<&str, f64> = [
         "quota_exceeded",
@@ -87,13 +87,19 @@ fn access_log_metrics_and_usage_agree() {
     for (reason, counted) in denials {
         assert_eq!(lines_with(&lines, "denial", &json!(reason)) as f64, counted, "{reason}");
     }
-    for (id, totals) in usages {
+    for (id, usage) in usages {
         let own: Vec<Value> = lines.iter().filter(|line| line["keyId"] == json!(id)).cloned().collect();
         let is_failure = |line: &&Value| line["denial"] == "bad_gateway";
         let failed = own.iter().filter(is_failure).count();
         let passed = lines_with(&own, "denial", &Value::Null);
-        let expected = json!({"allowed": passed, "denied": own.len() - passed - failed, "failed": failed});
-        assert_eq!(totals, expected, "{id}");
+        let of = |reason: &str| lines_with(&own, "denial", &json!(reason));
+        let other = of("agent_not_permitted") + of("no_route");
+        let expected = json!({"allowed": passed, "denied": own.len() - passed - failed, "failed": failed,
+            "deniedBy": {"rate": 0, "quota": of("quota_exceeded"), "concurrency": 0, "other": other}});
+        assert_eq!(usage["totals"], expected, "{id}");
+        let route = json!([{"route": "/agents/{agent}/{*rest}", "requests": passed + failed}]);
+        let agent = json!([{"agent": "echo", "requests": passed + failed}]);
+        assert_eq!((&usage["routes"], &usage["agents"]), (&route, &agent), "{id}");
     }
     assert_eq!(lines_with(&lines, "status", &json!(200)), 8);
     assert_eq!(lines_with(&lines, "status", &json!(418)), 1);
@@ -157,4 +163,26 @@ fn keys_over_the_cap_of_metrics_share_one_series() {
     let all = |scene: &Scene| scene.gateway.metric("keystile_key_requests_total", &[]);
     eventually("all are counted", || all(&scene) == 5.0);
     assert!(scene.gateway.metric("keystile_key_requests_total", &["\"other\""]) >= 3.0);
+}
+
+#[test]
+fn routes_and_agents_of_a_key_outlive_a_restart() {
+    let mut scene = Scene::new(upstream());
+    for target in ["/agents/echo/x", "/agents/echo/fails", "/agents/clock/x", "/agents/echo/teapot"] {
+        scene.exchange(&scene.get(target));
+    }
+    let used = |scene: &mut Scene| {
+        let usage = scene.management().usage(&scene.key);
+        (usage["routes"].clone(), usage["agents"].clone())
+    };
+    let expected = (
+        json!([{"route": "/agents/{agent}/{*rest}", "requests": 4}]),
+        json!([{"agent": "echo", "requests": 3}, {"agent": "clock", "requests": 1}]),
+    );
+    eventually("all are counted", || scene.gateway.metric("keystile_requests_total", &[]) == 4.0);
+    assert_eq!(used(&mut scene), expected);
+    scene.gateway.restart();
+    assert_eq!(used(&mut scene), expected);
+    scene.management().expect(200, "DELETE", "/organizations/acme/agents/clock", None);
+    assert_eq!(used(&mut scene), expected, "a deleted agent keeps its slug");
 }

@@ -7,6 +7,7 @@
 mod access;
 mod agents;
 mod audit;
+mod buckets;
 mod fields;
 mod input;
 mod invitations;
@@ -53,7 +54,9 @@ pub use refused::{FieldProblem, Refused};
 pub(crate) use sessions::BROWSER_LIFETIME;
 pub use sessions::{NewSession, OpenIdIdentity, SignIn, SignedIn, Whence};
 pub use tokens::create_token;
-pub use usage::{LimitView, Step, UsagePoint, UsageSpan, UsageTotals, UsageView};
+pub use usage::{
+    AgentUse, DeniedBy, LimitView, RouteUse, Step, UsagePoint, UsageSpan, UsageTotals, UsageView,
+};
 
 /// Agents per organization at most: each is held in memory by every gateway, and none needs a bound of its own.
 pub(crate) const AGENTS_MAX: u32 = 1_000;

@@ -3,21 +3,24 @@
 //! Promises that limits and counts are exact as of the instant it names: counts in memory are recorded before they are
 //! read. Buckets of days and hours follow the calendar of the organization's zone.
 
-use jiff::tz::TimeZone;
-use jiff::{RoundMode, Timestamp, ToSpan, Unit, Zoned, ZonedRound};
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use super::buckets::{HOUR_MS, began, edges};
 use super::{Caller, Operations, Refused};
 use crate::console::view::Instant;
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::KeyId;
-use crate::limits::LimitUse;
+use crate::limits::{LimitUse, Totals};
 use crate::store::UsageCounts;
 
-/// Most buckets of one series.
-const BUCKETS_MAX: usize = 1_500;
 /// What is shown unless asked otherwise: the last day, by the hour.
-const SPAN_MS: u64 = 24 * 60 * 60 * 1_000;
+pub(super) const SPAN_MS: u64 = 24 * 60 * 60 * 1_000;
+/// Hours of [`Operations::recent_use`].
+const HOURS: usize = 24;
+/// Keys listed at once.
+const KEYS_A_PAGE: u32 = 1_000;
 const MINUTE_MS: u32 = 60_000;
 /// Every zone of today is off UTC by a multiple of this: it is the coarsest grain that hours and days can be made of.
 const QUARTER_MS: u32 = 15 * MINUTE_MS;
@@ -58,6 +61,32 @@ pub struct UsageView {
     pub totals: UsageTotals,
     /// Every bucket of the span, oldest first, empty ones included.
     pub series: Vec<UsagePoint>,
+    /// The routes that most requests took, most used first, at most ten. Counted are admitted requests (`allowed` and
+    /// `failed`) once they are settled. What fell out of the ten is summed under nothing, and so is what a crash left
+    /// without its route: the sum is at most `allowed + failed` of the totals.
+    pub routes: Vec<RouteUse>,
+    /// The agents that most requests went to, counted as `routes` are. Requests of routes without an agent are not in
+    /// it. A deleted agent is shown by the slug that it had when it was counted, and beside another of that slug made
+    /// since: they are two.
+    pub agents: Vec<AgentUse>,
+}
+
+/// Admitted requests that took one route.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RouteUse {
+    /// Its name, or host and path as configured: the label of metrics and access log.
+    pub route: String,
+    /// How many.
+    pub requests: u64,
+}
+
+/// Admitted requests that went to one agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AgentUse {
+    /// Its slug.
+    pub agent: String,
+    /// How many.
+    pub requests: u64,
 }
 
 /// One limit and its use.
@@ -91,28 +120,70 @@ impl From<LimitUse> for LimitView {
     }
 }
 
+/// Counts of refused requests, by what refused them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct DeniedBy {
+    /// The rate.
+    pub rate: u64,
+    /// A quota.
+    pub quota: u64,
+    /// The concurrency.
+    pub concurrency: u64,
+    /// Something else, such as an agent that the key does not open.
+    pub other: u64,
+}
+
 /// Counts of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct UsageTotals {
     /// Admitted and answered.
     pub allowed: u64,
-    /// Refused.
+    /// Refused: the sum of `denied_by`.
     pub denied: u64,
     /// Admitted, then failed.
     pub failed: u64,
+    /// Refused, by what refused.
+    pub denied_by: DeniedBy,
+}
+
+impl From<&Totals> for UsageTotals {
+    fn from(counts: &Totals) -> UsageTotals {
+        UsageTotals {
+            allowed: counts.allowed,
+            denied: counts.denied(),
+            failed: counts.failed,
+            denied_by: DeniedBy {
+                rate: counts.denied_rate,
+                quota: counts.denied_quota,
+                concurrency: counts.denied_concurrency,
+                other: counts.denied_other,
+            },
+        }
+    }
 }
 
 /// One bucket of the series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct UsagePoint {
     /// Where it begins.
     pub at: Instant,
     /// Admitted and answered.
     pub allowed: u64,
-    /// Refused.
+    /// Refused: the sum of `denied_by`.
     pub denied: u64,
     /// Admitted, then failed.
     pub failed: u64,
+    /// Refused, by what refused.
+    pub denied_by: DeniedBy,
+}
+
+impl UsagePoint {
+    fn new(at: UnixMillis, counts: &Totals) -> UsagePoint {
+        let UsageTotals { allowed, denied, failed, denied_by } = UsageTotals::from(counts);
+        UsagePoint { at: Instant(at), allowed, denied, failed, denied_by }
+    }
 }
 
 impl Operations {
@@ -149,125 +220,107 @@ impl Operations {
         };
         let grain_ms = if span.step == Step::Minute { MINUTE_MS } else { QUARTER_MS };
         let start = edges.first().copied().unwrap_or(from);
-        let counts = parts.database.usage(id, start, to, grain_ms).await?;
-        let series = series(&edges, &counts);
-        let totals = series.iter().fold(UsageTotals::default(), |sum, point| UsageTotals {
-            allowed: sum.allowed + point.allowed,
-            denied: sum.denied + point.denied,
-            failed: sum.failed + point.failed,
-        });
-        Ok(UsageView { as_of: Instant(now.unix), limits, totals, series })
+        let usage = parts.database.usage(id, start, to, grain_ms).await?;
+        let buckets = buckets(&edges, &usage.counts);
+        let totals = UsageTotals::from(&buckets.iter().copied().sum::<Totals>());
+        let series = edges.iter().zip(&buckets).map(|(at, counts)| UsagePoint::new(*at, counts)).collect();
+        let routes = usage.routes.into_iter().map(|(route, requests)| RouteUse { route, requests }).collect();
+        let agents = usage.agents.into_iter().map(|(agent, requests)| AgentUse { agent, requests }).collect();
+        Ok(UsageView { as_of: Instant(now.unix), limits, totals, series, routes, agents })
     }
-}
 
-/// Where the buckets of a span begin.
-fn edges(from: UnixMillis, to: UnixMillis, step: Step, zone: &TimeZone) -> Result<Vec<UnixMillis>, Refused> {
-    let out_of_range =
-        |name| move |_| Refused::Parameter { name, detail: "expected a year up to 9998".to_owned() };
-    if from >= to {
-        return Err(Refused::Parameter {
-            name: "from",
-            detail: "expected an instant before `to`".to_owned(),
-        });
-    }
-    Timestamp::from_millisecond(to.plus(std::time::Duration::from_millis(SPAN_MS)).as_i64())
-        .map_err(out_of_range("to"))?;
-    let first = Timestamp::from_millisecond(from.as_i64()).map_err(out_of_range("from"))?;
-    let mut at = floor(&first.to_zoned(zone.clone()), step).map_err(out_of_range("from"))?;
-    let mut edges = Vec::new();
-    while millis(&at) < to {
-        if edges.len() == BUCKETS_MAX {
-            let detail =
-                format!("expected at most {BUCKETS_MAX} buckets; take a longer step or a shorter span");
-            return Err(Refused::Parameter { name: "step", detail });
+    /// How many requests each key of an organization had (admitted or refused) in each of the last 24 hours by the
+    /// organization's calendar, oldest first; the last one has just begun. Of the keys that [`Operations::list_keys`]
+    /// shows the caller, those without any included; exact as of the call.
+    ///
+    /// # Errors
+    /// Where there is no such organization, or the database does not answer.
+    pub async fn recent_use(
+        &self,
+        caller: &Caller,
+        organization: &str,
+    ) -> Result<BTreeMap<KeyId, [u64; HOURS]>, Refused> {
+        let parts = &self.0;
+        let found = self.organization_of(organization).await?;
+        let mut recent = BTreeMap::new();
+        let mut after = None;
+        loop {
+            let page = self.list_keys(caller, organization, after, KEYS_A_PAGE).await?;
+            recent.extend(page.items.iter().map(|key| (key.id, [0; HOURS])));
+            after = page.next.and_then(|next| next.parse().ok());
+            if after.is_none() {
+                break;
+            }
         }
-        edges.push(millis(&at));
-        at = following(&at, step).map_err(out_of_range("to"))?;
+        parts.limiter.flush().await;
+        let this_hour = began(parts.clock.now().unix, Step::Hour, found.zone.rules())?;
+        // Hours of sixty minutes, back from this one: clocks that change give one of them another name.
+        let hour = u64::from(HOUR_MS);
+        let from = UnixMillis(this_hour.0.saturating_sub((HOURS as u64 - 1) * hour));
+        let to = UnixMillis(this_hour.0.saturating_add(hour));
+        for counted in parts.database.requests_by_span(found.id, from, to, HOUR_MS).await? {
+            let hours = recent.get_mut(&counted.key);
+            let place = usize::try_from(counted.span).ok();
+            if let Some(requests) = hours.zip(place).and_then(|(hours, place)| hours.get_mut(place)) {
+                *requests += counted.requests;
+            }
+        }
+        Ok(recent)
     }
-    Ok(edges)
-}
 
-fn millis(at: &Zoned) -> UnixMillis {
-    UnixMillis::from_i64(at.timestamp().as_millisecond())
-}
-
-fn floor(at: &Zoned, step: Step) -> Result<Zoned, jiff::Error> {
-    let unit = match step {
-        Step::Minute => Unit::Minute,
-        Step::Hour => Unit::Hour,
-        Step::Day => return at.start_of_day(),
-    };
-    at.round(ZonedRound::new().smallest(unit).mode(RoundMode::Trunc))
-}
-
-fn following(at: &Zoned, step: Step) -> Result<Zoned, jiff::Error> {
-    match step {
-        Step::Minute => at.checked_add(1.minute()),
-        Step::Hour => at.checked_add(1.hour()),
-        // A day is from midnight to midnight, be it 23, 24 or 25 hours long.
-        Step::Day => at.tomorrow()?.start_of_day(),
+    /// How many requests a key had (admitted or refused) since midnight by the organization's calendar; exact as of
+    /// the call.
+    ///
+    /// # Errors
+    /// Where there is no such key, or the database does not answer.
+    pub async fn requests_today(
+        &self,
+        caller: &Caller,
+        organization: &str,
+        key: &str,
+    ) -> Result<u64, Refused> {
+        let parts = &self.0;
+        let key = self.read_key(caller, organization, key).await?.id;
+        let organization = self.organization_of(organization).await?;
+        parts.limiter.flush().await;
+        let midnight = began(parts.clock.now().unix, Step::Day, organization.zone.rules())?;
+        Ok(parts.database.requests_since(key, midnight).await?)
     }
 }
 
 /// Puts counts into the buckets that begin at `edges`.
-fn series(edges: &[UnixMillis], counts: &[UsageCounts]) -> Vec<UsagePoint> {
-    let empty = |at: &UnixMillis| UsagePoint { at: Instant(*at), allowed: 0, denied: 0, failed: 0 };
-    let mut points: Vec<UsagePoint> = edges.iter().map(empty).collect();
+fn buckets(edges: &[UnixMillis], counts: &[UsageCounts]) -> Vec<Totals> {
+    let mut buckets = vec![Totals::default(); edges.len()];
     for count in counts {
         let behind = edges.partition_point(|edge| *edge <= count.at);
-        if let Some(point) = behind.checked_sub(1).and_then(|at| points.get_mut(at)) {
-            point.allowed += count.allowed;
-            point.denied += count.denied;
-            point.failed += count.failed;
+        if let Some(bucket) = behind.checked_sub(1).and_then(|at| buckets.get_mut(at)) {
+            *bucket += count.totals;
         }
     }
-    points
+    buckets
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn at(text: &str) -> UnixMillis {
-        UnixMillis::parse_rfc3339(text).unwrap()
-    }
-
-    #[test]
-    fn days_of_a_series_follow_the_calendar_through_the_change_of_clocks() {
-        let berlin = TimeZone::get("Europe/Berlin").unwrap();
-        let days = edges(at("2026-10-24T12:00:00Z"), at("2026-10-27T00:00:00Z"), Step::Day, &berlin).unwrap();
-        let texts: Vec<String> = days.iter().map(|edge| edge.to_rfc3339()).collect();
-        assert_eq!(
-            texts,
-            [
-                "2026-10-23T22:00:00.000Z",
-                "2026-10-24T22:00:00.000Z",
-                "2026-10-25T23:00:00.000Z",
-                "2026-10-26T23:00:00.000Z"
-            ]
-        );
-    }
-
-    #[test]
-    fn a_span_with_too_many_buckets_or_none_is_refused() {
-        let zone = TimeZone::UTC;
-        let (from, to) = (at("2026-01-01T00:00:00Z"), at("2026-02-01T00:00:00Z"));
-        assert!(edges(from, to, Step::Minute, &zone).is_err());
-        assert!(edges(to, from, Step::Day, &zone).is_err());
-        assert!(edges(from, UnixMillis(u64::MAX), Step::Day, &zone).is_err());
-        assert_eq!(edges(from, to, Step::Day, &zone).unwrap().len(), 31);
-    }
-
     #[test]
     fn counts_fall_into_the_bucket_that_holds_them() {
         let edges = [UnixMillis(0), UnixMillis(100)];
-        let counts = [
-            UsageCounts { at: UnixMillis(0), allowed: 1, denied: 2, failed: 3 },
-            UsageCounts { at: UnixMillis(99), allowed: 10, denied: 0, failed: 0 },
-            UsageCounts { at: UnixMillis(100), allowed: 5, denied: 0, failed: 0 },
-        ];
-        let points = series(&edges, &counts);
-        assert_eq!((points[0].allowed, points[0].denied, points[0].failed), (11, 2, 3));
-        assert_eq!(points[1].allowed, 5);
+        let count = |at, totals| UsageCounts { at: UnixMillis(at), totals };
+        let some = Totals {
+            allowed: 1,
+            failed: 3,
+            denied_rate: 4,
+            denied_quota: 5,
+            denied_concurrency: 6,
+            denied_other: 7,
+        };
+        let one = Totals { allowed: 10, ..Totals::default() };
+        let filled = buckets(&edges, &[count(0, some), count(99, one), count(100, one)]);
+        assert_eq!(filled, [Totals { allowed: 11, ..some }, one]);
+        let all = UsageTotals::from(&filled.into_iter().sum::<Totals>());
+        let denied_by = DeniedBy { rate: 4, quota: 5, concurrency: 6, other: 7 };
+        assert_eq!(all, UsageTotals { allowed: 21, denied: 22, failed: 3, denied_by });
     }
 }

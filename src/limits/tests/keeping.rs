@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::support::*;
 use crate::domain::clock::Clock;
 use crate::domain::denial::Denial;
-use crate::domain::id::KeyId;
+use crate::domain::id::{AgentId, KeyId};
 use crate::domain::limit::{Limits, Period, Window};
 use crate::limits::*;
 
@@ -137,4 +137,47 @@ async fn a_fresh_key_waits_once_and_a_busy_one_not_at_all() {
     }
     assert_eq!(waits, 1);
     assert!(ledger.renewals() < 100, "store calls per request go to 0 as load grows: {}", ledger.renewals());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counts_of_routes_and_agents_are_on_record_with_those_of_their_key_and_at_no_instant_without() {
+    const WORKERS: u64 = 4;
+    const EACH: u64 = 20_000;
+    let (ledger, clock, key) = (Arc::new(MemoryLedger::default()), Clock::manual(START), KeyId::generate());
+    let life = Life::begin(&ledger, &clock, key);
+    let label: Arc<str> = Arc::from("/agents/{agent}");
+    let agents = [AgentId::generate(), AgentId::generate()];
+    let workers: Vec<_> = (0..WORKERS)
+        .map(|_| {
+            let (limiter, account) = (life.limiter.clone(), Arc::clone(&life.account));
+            let label = Arc::clone(&label);
+            std::thread::spawn(move || {
+                let tally = limiter.path_tally();
+                for (number, agent) in (0..EACH).zip(agents.into_iter().cycle()) {
+                    let path = Path { route: 1, label: &label, agent: Some((agent, "echo")) };
+                    let outcome = match number % 3 {
+                        0 => Outcome::Allowed,
+                        1 => Outcome::Failed(Denial::BadGateway),
+                        _ => Outcome::Denied(Denial::RateExceeded),
+                    };
+                    limiter.count_path(&tally, &account, outcome, &path);
+                }
+            })
+        })
+        .collect();
+    let mut store_fails = false;
+    while workers.iter().any(|worker| !worker.is_finished()) {
+        store_fails = !store_fails;
+        ledger.failing.store(store_fails, Ordering::SeqCst);
+        life.limiter.flush().await;
+        let (admitted, with_path) = ledger.recorded_with_paths(key);
+        assert_eq!(admitted, with_path);
+    }
+    ledger.failing.store(false, Ordering::SeqCst);
+    workers.into_iter().for_each(|worker| worker.join().unwrap());
+    life.limiter.flush().await;
+    let admitted = WORKERS * (EACH - EACH / 3);
+    assert_eq!(ledger.recorded_with_paths(key), (admitted, admitted));
+    assert_eq!(life.limiter.unattributed_requests(), 0);
+    life.leave().await;
 }

@@ -34,6 +34,7 @@ struct Records {
     rates: HashMap<KeyId, (u64, u64)>,
     meters: HashMap<KeyId, (u64, u64)>,
     usage: HashMap<KeyId, u64>,
+    paths: HashMap<KeyId, u64>,
     life: Option<(UnixMillis, bool)>,
     renewals: u64,
 }
@@ -58,6 +59,15 @@ impl MemoryLedger {
 
     pub(crate) fn recorded(&self, key: KeyId) -> u64 {
         self.records.lock().unwrap().usage.get(&key).copied().unwrap_or(0)
+    }
+}
+
+impl MemoryLedger {
+    /// Admitted requests on record, and those of them of which route and agent are.
+    pub(crate) fn recorded_with_paths(&self, key: KeyId) -> (u64, u64) {
+        let records = self.records.lock().unwrap();
+        let of = |counts: &HashMap<KeyId, u64>| counts.get(&key).copied().unwrap_or(0);
+        (of(&records.usage), of(&records.paths))
     }
 }
 
@@ -104,6 +114,9 @@ impl Ledger for MemoryLedger {
         let mut records = self.open()?;
         for delta in deltas {
             *records.usage.entry(delta.key).or_default() += delta.counts.admitted();
+            let paths: u64 = delta.paths.iter().map(|path| path.requests).sum();
+            assert!(paths <= delta.counts.admitted(), "{delta:?}");
+            *records.paths.entry(delta.key).or_default() += paths;
             if let Some(meter) = records.meters.get_mut(&delta.key) {
                 meter.1 = delta.settled;
             }

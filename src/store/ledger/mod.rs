@@ -1,8 +1,10 @@
 //! The local ledger: grants and counts of one process in the SQL store.
 //!
-//! Owns the tables `ledger`, `ledger_rates`, `ledger_meters`, `ledger_life` and `usage`. Promises that every call is
+//! Owns the tables `ledger`, `ledger_rates`, `ledger_meters`, `ledger_life`, `usage` and `usage_paths`. Promises that every call is
 //! one transaction on the connection for counters, so it never waits behind records of keys. Never decides what is
 //! granted: the rules stand in [`crate::limits`].
+
+mod counts;
 
 use std::collections::HashMap;
 
@@ -18,12 +20,6 @@ use crate::limits::{
 
 /// Rows in one statement: well below SQLite's 32,766 parameters at nine a row.
 const ROWS_MAX: usize = 500;
-/// Old rows forgotten at once, so that renewals never wait long behind it.
-const PRUNED_MAX: i64 = 5_000;
-/// Counts are kept this long: a month and a day.
-const USAGE_KEPT_MS: u64 = 32 * 86_400_000;
-/// Windows and rates are kept this long after their end, in case the clock is set back.
-const ENDED_KEPT_MS: u64 = 86_400_000;
 
 /// The ledger of one process on SQLite.
 #[derive(Debug, Clone)]
@@ -53,7 +49,7 @@ impl Ledger for LocalLedger {
         at_minute: UnixMillis,
         now: UnixMillis,
     ) -> Result<(), LedgerError> {
-        record_usage(&self.counters, deltas, at_minute, now).await.map_err(failed)
+        counts::record(&self.counters, deltas, at_minute, now).await.map_err(failed)
     }
 
     async fn beat(&self, until: UnixMillis) -> Result<(), LedgerError> {
@@ -62,7 +58,7 @@ impl Ledger for LocalLedger {
     }
 
     async fn prune(&self, now: UnixMillis) -> Result<(), LedgerError> {
-        prune(&self.counters, now).await.map_err(failed)
+        counts::prune(&self.counters, now).await.map_err(failed)
     }
 
     async fn return_leases(&self, returns: &Returns) -> Result<(), LedgerError> {
@@ -253,87 +249,6 @@ async fn keep_meters(connection: &mut Connection, rows: &[MeterGrant]) -> sqlx::
         });
         query.push(" ON CONFLICT (key_id) DO UPDATE SET granted = excluded.granted");
         query.build().execute(&mut *connection).await?;
-    }
-    Ok(())
-}
-
-async fn record_usage(
-    counters: &SqlitePool,
-    deltas: &[UsageDelta],
-    at_minute: UnixMillis,
-    now: UnixMillis,
-) -> sqlx::Result<()> {
-    let mut transaction = counters.begin_with("BEGIN IMMEDIATE").await?;
-    for deltas in deltas.chunks(ROWS_MAX) {
-        add_counts(&mut transaction, deltas, at_minute).await?;
-        let admitted: Vec<_> = deltas.iter().filter(|delta| delta.counts.admitted() > 0).collect();
-        if !admitted.is_empty() {
-            // `column1`, `column2` are what both SQLite and PostgreSQL call the columns of a bare VALUES.
-            let mut query =
-                QueryBuilder::<Sqlite>::new("UPDATE ledger_meters SET settled = v.column2 FROM (");
-            query.push_values(&admitted, |mut row, delta| {
-                row.push_bind(delta.key.to_string()).push_bind(signed(delta.settled));
-            });
-            query.push(") AS v WHERE ledger_meters.key_id = v.column1");
-            query.build().execute(&mut *transaction).await?;
-
-            let mut query = QueryBuilder::<Sqlite>::new("UPDATE keys SET last_used_at = ");
-            query.push_bind(now.as_i64()).push(" WHERE id IN (");
-            let mut list = query.separated(", ");
-            for delta in admitted {
-                list.push_bind(delta.key.to_string());
-            }
-            query.push(")");
-            query.build().execute(&mut *transaction).await?;
-        }
-    }
-    transaction.commit().await
-}
-
-async fn add_counts(connection: &mut Connection, deltas: &[UsageDelta], at: UnixMillis) -> sqlx::Result<()> {
-    let mut query = QueryBuilder::<Sqlite>::new(
-        "INSERT INTO usage (key_id, at_minute, allowed, failed, denied_rate, denied_quota, denied_concurrency, \
-         denied_other) ",
-    );
-    query.push_values(deltas, |mut row, UsageDelta { key, counts, .. }| {
-        row.push_bind(key.to_string()).push_bind(at.as_i64());
-        row.push_bind(signed(counts.allowed)).push_bind(signed(counts.failed));
-        row.push_bind(signed(counts.denied_rate)).push_bind(signed(counts.denied_quota));
-        row.push_bind(signed(counts.denied_concurrency)).push_bind(signed(counts.denied_other));
-    });
-    query.push(
-        " ON CONFLICT (key_id, at_minute) DO UPDATE SET \
-         allowed = usage.allowed + excluded.allowed, failed = usage.failed + excluded.failed, \
-         denied_rate = usage.denied_rate + excluded.denied_rate, \
-         denied_quota = usage.denied_quota + excluded.denied_quota, \
-         denied_concurrency = usage.denied_concurrency + excluded.denied_concurrency, \
-         denied_other = usage.denied_other + excluded.denied_other",
-    );
-    query.build().execute(connection).await.map(drop)
-}
-
-async fn prune(counters: &SqlitePool, now: UnixMillis) -> sqlx::Result<()> {
-    let usage_before = UnixMillis(now.0.saturating_sub(USAGE_KEPT_MS)).as_i64();
-    let ended_before = UnixMillis(now.0.saturating_sub(ENDED_KEPT_MS)).as_i64();
-    let statements = [
-        (
-            "DELETE FROM usage WHERE (key_id, at_minute) IN \
-             (SELECT key_id, at_minute FROM usage WHERE at_minute < $1 LIMIT $2)",
-            usage_before,
-        ),
-        (
-            "DELETE FROM ledger WHERE (key_id, quota_per) IN \
-             (SELECT key_id, quota_per FROM ledger WHERE ends_at < $1 LIMIT $2)",
-            ended_before,
-        ),
-        (
-            "DELETE FROM ledger_rates WHERE key_id IN \
-             (SELECT key_id FROM ledger_rates WHERE full_at_ns < $1 LIMIT $2)",
-            ended_before.saturating_mul(1_000_000),
-        ),
-    ];
-    for (statement, before) in statements {
-        sqlx::query(statement).bind(before).bind(PRUNED_MAX).execute(counters).await?;
     }
     Ok(())
 }

@@ -7,9 +7,11 @@ use tempfile::TempDir;
 use super::*;
 use crate::config::DatabaseUrl;
 use crate::domain::clock::Clock;
-use crate::domain::id::OrganizationId;
+use crate::domain::denial::Denial;
+use crate::domain::id::{AgentId, OrganizationId};
 use crate::domain::limit::{Limits, Period, Quota, Rate};
 use crate::limits::tests::support::{Life, START, compiled, quota, rate};
+use crate::limits::{Outcome, Path, PathCount};
 use crate::store::Database;
 
 struct Folder(TempDir);
@@ -154,11 +156,65 @@ async fn old_counts_are_forgotten_and_recent_ones_kept() {
     let (database, ledger) = folder.open(&clock).await;
     ledger.begin(START, START).await.unwrap();
     let counts = crate::limits::Totals { allowed: 1, ..Default::default() };
-    let delta = UsageDelta { key, counts, settled: 1 };
+    let paths = vec![PathCount { route: Arc::from("r"), agent: None, requests: 1 }];
+    let delta = UsageDelta { key, counts, settled: 1, paths };
     for days_ago in [40, 33, 31, 0] {
         let at = UnixMillis(START.0 - days_ago * 86_400_000);
-        ledger.record_usage(&[delta], at, START).await.unwrap();
+        ledger.record_usage(std::slice::from_ref(&delta), at, START).await.unwrap();
     }
     ledger.prune(START).await.unwrap();
     assert_eq!(allowed(&database, key).await, 2);
+    let paths = sqlx::query_scalar::<_, i64>("SELECT SUM(requests) FROM usage_paths");
+    assert_eq!(paths.fetch_one(database.counters()).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn the_most_used_routes_and_agents_outlive_their_process_and_a_deleted_agent_keeps_its_slug() {
+    let (folder, clock, key) = (Folder::new(), Clock::manual(START), KeyId::generate());
+    let (deleted, renamed) = (AgentId::generate(), AgentId::generate());
+    let life_of = async |requests: u64| {
+        let (database, ledger) = folder.open(&clock).await;
+        let life = Life::begin(&ledger, &clock, key);
+        let tally = life.limiter.path_tally();
+        let labels: Vec<Arc<str>> = (0..12).map(|route| Arc::from(format!("/{route:02}"))).collect();
+        for (route, label) in labels.iter().enumerate() {
+            for (agent, slug) in [(deleted, "gone"), (renamed, "old-name")] {
+                let path = Path { route, label, agent: Some((agent, slug)) };
+                for _ in 0..requests + u64::from(agent == renamed) {
+                    life.limiter.count_path(&tally, &life.account, Outcome::Allowed, &path);
+                }
+            }
+        }
+        let path = Path { route: 99, label: &Arc::from("/no-agent"), agent: None };
+        life.limiter.count_path(&tally, &life.account, Outcome::Failed(Denial::BadGateway), &path);
+        (database, life)
+    };
+    let (database, life) = life_of(1).await;
+    life.leave().await;
+    database.close().await;
+    drop(database);
+    let (database, life) = life_of(2).await;
+    life.limiter.flush().await;
+    let organization = OrganizationId::generate().to_string();
+    sqlx::query("INSERT INTO organizations VALUES ($1, 'acme', 'Acme', 'UTC', '{}', 0, 1)")
+        .bind(&organization)
+        .execute(database.writer())
+        .await
+        .unwrap();
+    sqlx::query("INSERT INTO agents VALUES ($1, $2, 'new-name', 'n', 0, 1)")
+        .bind(renamed.to_string())
+        .bind(&organization)
+        .execute(database.writer())
+        .await
+        .unwrap();
+    let minute = UnixMillis(START.0 - START.0 % 60_000);
+    let next = UnixMillis(minute.0 + 60_000);
+    let usage = database.usage(key, minute, next, 60_000).await.unwrap();
+    assert_eq!((usage.counts[0].totals.allowed, usage.counts[0].totals.failed), (12 * 8, 2));
+    assert_eq!(usage.agents, [("new-name".to_owned(), 12 * 5), ("gone".to_owned(), 12 * 3)]);
+    let ten: Vec<_> = (0..10).map(|route| (format!("/{route:02}"), 8)).collect();
+    assert_eq!(usage.routes, ten);
+    let later = database.usage(key, next, UnixMillis(next.0 + 60_000), 60_000).await.unwrap();
+    assert_eq!((later.counts.len(), later.routes.len(), later.agents.len()), (0, 0, 0));
+    life.leave().await;
 }

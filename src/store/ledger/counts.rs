@@ -1,0 +1,130 @@
+//! What became of requests, added up by minute: `usage`, and `usage_paths` beside it.
+//!
+//! Promises that a key's counts and the ways that they took are written in one transaction and forgotten in one. Never
+//! reads them.
+
+use sqlx::QueryBuilder;
+use sqlx::sqlite::{Sqlite, SqlitePool};
+
+use super::{Connection, ROWS_MAX, signed};
+use crate::domain::clock::UnixMillis;
+use crate::limits::UsageDelta;
+
+/// Old rows forgotten at once, so that renewals never wait long behind it.
+const PRUNED_MAX: i64 = 5_000;
+/// Counts are kept this long: a month and a day.
+const USAGE_KEPT_MS: u64 = 32 * 86_400_000;
+/// Windows and rates are kept this long after their end, in case the clock is set back.
+const ENDED_KEPT_MS: u64 = 86_400_000;
+
+pub(super) async fn record(
+    counters: &SqlitePool,
+    deltas: &[UsageDelta],
+    at_minute: UnixMillis,
+    now: UnixMillis,
+) -> sqlx::Result<()> {
+    let mut transaction = counters.begin_with("BEGIN IMMEDIATE").await?;
+    for deltas in deltas.chunks(ROWS_MAX) {
+        add_counts(&mut transaction, deltas, at_minute).await?;
+        add_paths(&mut transaction, deltas, at_minute).await?;
+        let admitted: Vec<_> = deltas.iter().filter(|delta| delta.counts.admitted() > 0).collect();
+        if !admitted.is_empty() {
+            // `column1`, `column2` are what both SQLite and PostgreSQL call the columns of a bare VALUES.
+            let mut query =
+                QueryBuilder::<Sqlite>::new("UPDATE ledger_meters SET settled = v.column2 FROM (");
+            query.push_values(&admitted, |mut row, delta| {
+                row.push_bind(delta.key.to_string()).push_bind(signed(delta.settled));
+            });
+            query.push(") AS v WHERE ledger_meters.key_id = v.column1");
+            query.build().execute(&mut *transaction).await?;
+
+            let mut query = QueryBuilder::<Sqlite>::new("UPDATE keys SET last_used_at = ");
+            query.push_bind(now.as_i64()).push(" WHERE id IN (");
+            let mut list = query.separated(", ");
+            for delta in admitted {
+                list.push_bind(delta.key.to_string());
+            }
+            query.push(")");
+            query.build().execute(&mut *transaction).await?;
+        }
+    }
+    transaction.commit().await
+}
+
+async fn add_counts(connection: &mut Connection, deltas: &[UsageDelta], at: UnixMillis) -> sqlx::Result<()> {
+    let mut query = QueryBuilder::<Sqlite>::new(
+        "INSERT INTO usage (key_id, at_minute, allowed, failed, denied_rate, denied_quota, denied_concurrency, \
+         denied_other) ",
+    );
+    query.push_values(deltas, |mut row, UsageDelta { key, counts, .. }| {
+        row.push_bind(key.to_string()).push_bind(at.as_i64());
+        row.push_bind(signed(counts.allowed)).push_bind(signed(counts.failed));
+        row.push_bind(signed(counts.denied_rate)).push_bind(signed(counts.denied_quota));
+        row.push_bind(signed(counts.denied_concurrency)).push_bind(signed(counts.denied_other));
+    });
+    query.push(
+        " ON CONFLICT (key_id, at_minute) DO UPDATE SET \
+         allowed = usage.allowed + excluded.allowed, failed = usage.failed + excluded.failed, \
+         denied_rate = usage.denied_rate + excluded.denied_rate, \
+         denied_quota = usage.denied_quota + excluded.denied_quota, \
+         denied_concurrency = usage.denied_concurrency + excluded.denied_concurrency, \
+         denied_other = usage.denied_other + excluded.denied_other",
+    );
+    query.build().execute(connection).await.map(drop)
+}
+
+async fn add_paths(connection: &mut Connection, deltas: &[UsageDelta], at: UnixMillis) -> sqlx::Result<()> {
+    let rows: Vec<_> =
+        deltas.iter().flat_map(|delta| delta.paths.iter().map(|path| (delta.key, path))).collect();
+    for rows in rows.chunks(ROWS_MAX) {
+        let mut query = QueryBuilder::<Sqlite>::new(
+            "INSERT INTO usage_paths (key_id, at_minute, route, agent_id, agent, requests) ",
+        );
+        query.push_values(rows, |mut row, (key, path)| {
+            row.push_bind(key.to_string()).push_bind(at.as_i64()).push_bind(&*path.route);
+            match &path.agent {
+                Some((agent, slug)) => row.push_bind(agent.to_string()).push_bind(&**slug),
+                None => row.push("''").push("''"),
+            };
+            row.push_bind(signed(path.requests));
+        });
+        query.push(
+            " ON CONFLICT (key_id, at_minute, route, agent_id) DO UPDATE SET \
+             agent = excluded.agent, requests = usage_paths.requests + excluded.requests",
+        );
+        query.build().execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn prune(counters: &SqlitePool, now: UnixMillis) -> sqlx::Result<()> {
+    let usage_before = UnixMillis(now.0.saturating_sub(USAGE_KEPT_MS)).as_i64();
+    let ended_before = UnixMillis(now.0.saturating_sub(ENDED_KEPT_MS)).as_i64();
+    // Paths have no index of their own by time: they go with the counts that they belong to.
+    let mut transaction = counters.begin_with("BEGIN IMMEDIATE").await?;
+    for statement in [
+        "DELETE FROM usage_paths WHERE (key_id, at_minute) IN (SELECT key_id, at_minute FROM usage \
+         WHERE at_minute < $1 ORDER BY at_minute, key_id LIMIT $2)",
+        "DELETE FROM usage WHERE (key_id, at_minute) IN (SELECT key_id, at_minute FROM usage \
+         WHERE at_minute < $1 ORDER BY at_minute, key_id LIMIT $2)",
+    ] {
+        sqlx::query(statement).bind(usage_before).bind(PRUNED_MAX).execute(&mut *transaction).await?;
+    }
+    transaction.commit().await?;
+    let statements = [
+        (
+            "DELETE FROM ledger WHERE (key_id, quota_per) IN \
+             (SELECT key_id, quota_per FROM ledger WHERE ends_at < $1 LIMIT $2)",
+            ended_before,
+        ),
+        (
+            "DELETE FROM ledger_rates WHERE key_id IN \
+             (SELECT key_id FROM ledger_rates WHERE full_at_ns < $1 LIMIT $2)",
+            ended_before.saturating_mul(1_000_000),
+        ),
+    ];
+    for (statement, before) in statements {
+        sqlx::query(statement).bind(before).bind(PRUNED_MAX).execute(counters).await?;
+    }
+    Ok(())
+}
