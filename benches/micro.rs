@@ -23,7 +23,7 @@ use keystile::gateway::{Found, Routes};
 use keystile::keytable::{KeyFacts, KeyTable, OrganizationFacts};
 use keystile::limits::{
     Account, Admission, Asks, Boot, EffectiveLimits, Grants, Ledger, LedgerError, Limiter, Outcome, Path,
-    Returns, UsageDelta,
+    PathCount, Returns, UsageDelta,
 };
 
 /// Grants everything and remembers nothing: what is measured is this side of the ledger.
@@ -43,6 +43,10 @@ impl Ledger for Generous {
     }
 
     async fn record_usage(&self, _: &[UsageDelta], _: UnixMillis, _: UnixMillis) -> Result<(), LedgerError> {
+        Ok(())
+    }
+
+    async fn record_paths(&self, _: &[(KeyId, Vec<PathCount>)], _: UnixMillis) -> Result<(), LedgerError> {
         Ok(())
     }
 

@@ -121,9 +121,9 @@ impl App {
         };
         let gateway = Gateway::start(ports.gateway, &settings(&config), &planes)
             .context("cannot start a worker: the system gives no more threads")?;
-        let operations = Operations::new(database.clone(), keys, limiter, clock, rules(&config));
-        let (leave, left) = watch::channel(false);
         let site = Arc::new(site(&config, &addresses));
+        let operations = Operations::new(database.clone(), keys, limiter, clock, rules(&config, &site));
+        let (leave, left) = watch::channel(false);
         let router = console::router(operations.clone(), Arc::clone(&site));
         let console = tokio::spawn(ports.console.serve(router, left.clone()));
         let ops = tokio::spawn(ports.ops.serve(telemetry::ops::router(metrics, readiness.clone()), left));
@@ -234,7 +234,7 @@ fn destination(written: &config::AccessLog) -> Destination {
 }
 
 /// What the control plane is told of the configuration.
-fn rules(config: &Config) -> Rules {
+fn rules(config: &Config, site: &console::Site) -> Rules {
     Rules {
         key_format: config.key_format.clone(),
         keys_per_organization: config.keys_per_organization,
@@ -242,6 +242,7 @@ fn rules(config: &Config) -> Rules {
             idle_timeout: config.console.sessions.idle_timeout,
             lifetime: config.console.sessions.lifetime,
         },
+        people_may_sign_in: site.may_sign_in(),
     }
 }
 

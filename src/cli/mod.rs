@@ -6,6 +6,7 @@ mod client;
 mod completions;
 mod demo;
 mod keys;
+mod members;
 mod operator;
 mod orgs;
 mod schema;
@@ -44,13 +45,15 @@ enum Command {
     },
     /// Print the JSON Schema of the configuration.
     Schema,
-    /// Create operators and management tokens, directly on the database.
+    /// Create operators, passwords and management tokens, directly on the database.
     #[command(subcommand)]
     Operator(operator::Operator),
     /// Organizations, through the management API.
     Orgs(orgs::Orgs),
     /// Agents, through the management API.
     Agents(agents::Agents),
+    /// Members: the people of an organization, through the management API.
+    Members(members::Members),
     /// Keys, through the management API.
     Keys(keys::Keys),
     /// Print the completions of a shell.
@@ -91,6 +94,7 @@ pub fn run() -> ExitCode {
         Command::Operator(command) => operator::run(command),
         Command::Orgs(command) => orgs::run(command),
         Command::Agents(command) => agents::run(command),
+        Command::Members(command) => members::run(command),
         Command::Keys(command) => keys::run(command),
         Command::Completions { shell } => completions::run(shell),
     };

@@ -1,4 +1,4 @@
-//! `keystile operator create|token`: the first operator and the first token, written to the database directly.
+//! `keystile operator create|password|token`: what must work while nobody can sign in, on the database directly.
 //!
 //! Works whether or not a server runs on that database. Promises that a token is printed alone on stdout, and that a
 //! password is read from stdin, never from the command line, where every process could see it.
@@ -11,7 +11,7 @@ use clap::Subcommand;
 use zeroize::Zeroizing;
 
 use crate::config;
-use crate::console::operations::{Caller, NewOperator, Refused, create_operator, create_token};
+use crate::console::operations::{Caller, Login, Refused, create_operator, create_token, reset_password};
 use crate::domain::clock::Clock;
 use crate::domain::name::Name;
 use crate::store::Database;
@@ -26,6 +26,15 @@ const ACTOR: &str = "command line";
 pub(super) enum Operator {
     /// Create an operator; the password is the first line of stdin.
     Create {
+        /// The address they sign in with.
+        #[arg(long)]
+        email: String,
+        /// The configuration that names the database.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Give a person another password, the first line of stdin; every sign-in of theirs ends.
+    Password {
         /// The address they sign in with.
         #[arg(long)]
         email: String,
@@ -57,10 +66,19 @@ pub(super) fn run(command: Operator) -> anyhow::Result<()> {
             let password = read_password()?;
             runtime.block_on(async {
                 let database = open(&config).await?;
-                let created = create_operator(&database, &caller, NewOperator { email, password }).await;
+                let created = create_operator(&database, &caller, Login { email, password }).await;
                 database.close().await;
                 created.map_err(explained)?;
                 Ok(())
+            })
+        }
+        Operator::Password { email, config } => {
+            let password = read_password()?;
+            runtime.block_on(async {
+                let database = open(&config).await?;
+                let reset = reset_password(&database, &caller, Login { email, password }).await;
+                database.close().await;
+                reset.map_err(explained)
             })
         }
         Operator::Token { name, config } => {

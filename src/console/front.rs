@@ -20,10 +20,6 @@ const HTTPS_ONLY: HeaderValue = HeaderValue::from_static("max-age=31536000");
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The id of the request, for pages that show it.
-#[derive(Debug, Clone)]
-pub(super) struct RequestId(pub(super) String);
-
 /// What the frame needs to know, worked out once.
 struct Frame {
     public_url: String,
@@ -55,10 +51,9 @@ fn content_policy(site: &Site) -> HeaderValue {
     HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
 }
 
-async fn around(State(frame): State<Arc<Frame>>, mut request: Request, next: Next) -> Response {
+async fn around(State(frame): State<Arc<Frame>>, request: Request, next: Next) -> Response {
     let id = Uuid::now_v7().to_string();
     let is_api = api::is_address(request.uri().path());
-    request.extensions_mut().insert(RequestId(id.clone()));
     let mut response = next.run(request).await;
     if response.extensions().get::<ProtectionError>().is_some() {
         response = if is_api { api::from_elsewhere() } else { pages::from_elsewhere() };

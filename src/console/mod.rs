@@ -35,7 +35,7 @@ pub struct Site {
 
 impl Site {
     /// Whether people may sign in: their cookie must not travel in the clear, but on this machine.
-    pub(crate) fn may_sign_in(&self) -> bool {
+    pub fn may_sign_in(&self) -> bool {
         self.is_https() || self.host().is_some_and(is_loopback)
     }
 
@@ -52,6 +52,11 @@ impl Site {
     fn host(&self) -> Option<String> {
         let authority: http::uri::Authority = self.authority().parse().ok()?;
         Some(authority.host().trim_matches(['[', ']']).to_owned())
+    }
+
+    /// Whether people may sign in with a company account.
+    fn has_openid(&self) -> bool {
+        false
     }
 
     /// The origin besides our own that forms may lead to.
@@ -87,7 +92,7 @@ impl FromRef<Shared> for Arc<Site> {
 /// Everything the console serves, ready for a listener.
 pub fn router(operations: Operations, site: Arc<Site>) -> Router {
     let shared = Shared { operations, site: Arc::clone(&site) };
-    let router = pages::router().merge(api::router()).fallback(nowhere).with_state(shared);
+    let router = pages::router().merge(api::router(&site)).fallback(nowhere).with_state(shared);
     front::before(router, &site)
 }
 

@@ -43,6 +43,11 @@ fn name(site: &Site, kept: Kept) -> String {
     format!("{word}-{port}")
 }
 
+/// The name of the cookie that holds a session.
+pub(super) fn cookie_name(site: &Site) -> String {
+    name(site, Kept::Session)
+}
+
 fn cookie(site: &Site, kept: Kept, value: &str, lifetime: Duration) -> Option<HeaderValue> {
     // More than a browser keeps anything anyway.
     let seconds = i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX);

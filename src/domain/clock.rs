@@ -26,6 +26,9 @@ impl UnixMillis {
 
     /// Reads an RFC 3339 instant with any offset. `None` where it is not one or lies before 1970.
     pub fn parse_rfc3339(text: &str) -> Option<UnixMillis> {
+        if !has_form_of_rfc3339(text.as_bytes()) {
+            return None;
+        }
         let timestamp: jiff::Timestamp = text.parse().ok()?;
         u64::try_from(timestamp.as_millisecond()).ok().map(UnixMillis)
     }
@@ -45,6 +48,26 @@ impl UnixMillis {
     pub fn plus(self, duration: Duration) -> UnixMillis {
         UnixMillis(self.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
     }
+}
+
+/// Whether a text has the form of RFC 3339 section 5.6. The parser also takes other forms of ISO 8601.
+fn has_form_of_rfc3339(text: &[u8]) -> bool {
+    let marks = [(4, b"--"), (7, b"--"), (10, b"Tt"), (13, b"::"), (16, b"::")];
+    let marked = marks.iter().all(|(at, either)| text.get(*at).is_some_and(|byte| either.contains(byte)));
+    let (Some(time), Some(rest)) = (text.get(17..19), text.get(19..)) else { return false };
+    let offset = match rest {
+        [b'.', fraction @ ..] => {
+            let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            fraction.get(digits..).filter(|_| digits > 0)
+        }
+        offset => Some(offset),
+    };
+    let offset_is_whole = match offset {
+        Some([b'Z' | b'z']) => true,
+        Some([b'+' | b'-', hour @ .., b':', one, other]) => hour.len() == 2 && [one, other].iter().all(|b| b.is_ascii_digit()),
+        _ => false,
+    };
+    marked && time.iter().all(u8::is_ascii_digit) && offset_is_whole
 }
 
 /// One reading of both clocks.
@@ -145,6 +168,20 @@ mod tests {
         let instant = UnixMillis(1_795_442_551_123);
         assert_eq!(UnixMillis::parse_rfc3339(&instant.to_rfc3339()), Some(instant));
         assert_eq!(UnixMillis(0).to_rfc3339(), "1970-01-01T00:00:00.000Z");
+    }
+
+    #[test]
+    fn an_instant_is_read_in_rfc_3339_and_in_no_other_form() {
+        for good in ["1970-01-01T01:00:00+01:00", "1970-01-01t00:00:00z", "1970-01-01T00:00:00.000000Z"] {
+            assert_eq!(UnixMillis::parse_rfc3339(good), Some(UnixMillis(0)), "{good}");
+        }
+        for bad in [
+            "", "1970-01-01", "1970-01-01T00Z", "1970-01-01T00:00Z", "1970-01-01 00:00:00Z", "19700101T000000Z",
+            "1970-01-01T00:00:00", "1970-01-01T00:00:00+01", "1970-01-01T00:00:00.Z", "1970-01-01T00:00:00Z[UTC]",
+            "1970-13-01T00:00:00Z", "1969-12-31T23:59:59Z", "+001970-01-01T00:00:00Z",
+        ] {
+            assert_eq!(UnixMillis::parse_rfc3339(bad), None, "{bad}");
+        }
     }
 
     #[test]

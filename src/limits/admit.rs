@@ -180,8 +180,8 @@ impl Limiter {
         self.queue(account);
     }
 
-    /// Counts how a request of this key ended and, where it was admitted, the way it took: both reach the record
-    /// together. `tally` is the calling thread's own.
+    /// Counts how a request of this key ended and, where it was admitted, the way it took, as one. `tally` is the calling
+    /// thread's own. The way reaches the record after the count, within a minute.
     pub fn count_path(&self, tally: &PathTally, account: &Arc<Account>, outcome: Outcome, path: &Path<'_>) {
         match outcome {
             Outcome::Allowed | Outcome::Failed(_) => {
@@ -242,7 +242,7 @@ impl Limiter {
 
     /// How many admitted requests were counted of their key and, for want of room, not of their route and agent.
     pub fn unattributed_requests(&self) -> u64 {
-        self.0.paths.unattributed()
+        self.0.paths.unattributed.load(Ordering::Relaxed)
     }
 
     fn renew_in_background(&self, account: &Arc<Account>, limits: &Arc<EffectiveLimits>) {

@@ -49,6 +49,10 @@ impl Keeper {
         Keeper { lines, demands, settlements }
     }
 
+    pub(super) fn desk<L: Ledger>(&self, ledger: Arc<L>, clock: Clock) -> Desk<L> {
+        Desk { ledger, clock, lines: Arc::clone(&self.lines), begun: OnceCell::new() }
+    }
+
     /// Serves the limiter until `shutdown` completes, then records everything and hands all leases back. Runs on a
     /// runtime with timers; complete `shutdown` only after the last request has ended, for later ones are refused.
     pub async fn run<L: Ledger>(
@@ -57,8 +61,8 @@ impl Keeper {
         clock: Clock,
         shutdown: impl Future<Output = ()> + Send,
     ) {
-        let Keeper { lines, demands, settlements } = self;
-        let desk = Desk { ledger, clock, lines, begun: OnceCell::new() };
+        let desk = self.desk(ledger, clock);
+        let Keeper { demands, settlements, .. } = self;
         // Before the first grant, and without the haste of one: after a crash there is something to book. A failure is
         // tried again with every grant.
         if let Ok(begun) = tokio::time::timeout(BEGIN_WAIT_MAX, desk.begun()).await {

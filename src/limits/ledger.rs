@@ -159,7 +159,7 @@ pub struct PathCount {
 }
 
 /// Counts of one key that are not on record yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UsageDelta {
     /// The key.
     pub key: KeyId,
@@ -167,8 +167,6 @@ pub struct UsageDelta {
     pub counts: Totals,
     /// Admitted requests counted since this process began, these included: the meter is settled up to here.
     pub settled: u64,
-    /// The ways that the admitted ones of `counts` took; in sum never more than these.
-    pub paths: Vec<PathCount>,
 }
 
 /// What a process hands back when it leaves. Everything is absolute: written twice, it says the same.
@@ -212,6 +210,14 @@ pub trait Ledger: Send + Sync + 'static {
         deltas: &[UsageDelta],
         at_minute: UnixMillis,
         now: UnixMillis,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// Adds the ways that admitted requests took to the minute at `at_minute`, all or nothing. The counts of that minute
+    /// contain the requests already; each key comes once, and each way of it.
+    fn record_paths(
+        &self,
+        paths: &[(KeyId, Vec<PathCount>)],
+        at_minute: UnixMillis,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
     /// Notes that this process may admit until `until`.

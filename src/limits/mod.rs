@@ -9,6 +9,7 @@ mod admit;
 mod calendar;
 mod effective;
 mod fields;
+mod gathered;
 mod keeper;
 mod ledger;
 mod paths;

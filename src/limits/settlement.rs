@@ -13,9 +13,10 @@ use tokio::time::MissedTickBehavior;
 
 use super::account::{Account, Totals};
 use super::admit::Settlement;
+use super::gathered::Gathered;
 use super::keeper::Desk;
-use super::ledger::{Ledger, LedgerError, UsageDelta};
-use super::paths::{Gathered, PathTallies};
+use super::ledger::{Ledger, LedgerError, PathCount, UsageDelta};
+use super::paths::PathTallies;
 use crate::domain::clock::UnixMillis;
 
 /// Time between two writes, where few keys are in use.
@@ -38,14 +39,16 @@ struct Pending {
     since: UnixMillis,
     /// Whether the last write failed: then an account may be here twice.
     repeated: bool,
-    /// The ways that their requests took.
+    /// The ways that their requests took. Written when their minute is over or somebody asks, not with each write: a
+    /// row for each path costs as much as a key's own, and a crash may forget ways where it may not forget use.
     paths: Gathered,
 }
 
-/// What one transaction writes, and what the accounts will have counted once it is written.
+/// What one transaction writes.
 struct Batch {
     deltas: Vec<UsageDelta>,
-    written: Vec<(Arc<Account>, Totals)>,
+    /// For each delta its account, what that will have counted on record, and the ways that its requests took.
+    written: Vec<(Arc<Account>, Totals, Vec<PathCount>)>,
 }
 
 impl Pending {
@@ -67,9 +70,8 @@ impl Pending {
         for (account, (counts, totals)) in accounts.iter().zip(read) {
             if !counts.is_zero() {
                 let (key, settled) = (account.key(), totals.admitted());
-                let paths = if counts.admitted() > 0 { self.paths.take(key) } else { Vec::new() };
-                batch.deltas.push(UsageDelta { key, counts, settled, paths });
-                batch.written.push((Arc::clone(account), totals));
+                batch.deltas.push(UsageDelta { key, counts, settled });
+                batch.written.push((Arc::clone(account), totals, self.paths.take(key)));
             }
         }
         batch
@@ -77,13 +79,19 @@ impl Pending {
 
     /// Whether to write now. Always where a minute has begun: counts belong to the one that they came in.
     fn is_due(&self, now: UnixMillis) -> bool {
+        self.are_paths_due(now) || self.are_counts_due(now)
+    }
+
+    fn are_paths_due(&self, now: UnixMillis) -> bool {
+        now.0 / 60_000 != self.since.0 / 60_000 || self.paths.is_filling()
+    }
+
+    fn are_counts_due(&self, now: UnixMillis) -> bool {
         let gathered_ms = now.0.saturating_sub(self.since.0);
         let accounts = u64::try_from(self.accounts.len()).unwrap_or(u64::MAX);
         let wait_ms = accounts.saturating_mul(1_000) / ACCOUNTS_A_SECOND;
         let gather_max_ms = u64::try_from(GATHER_MAX.as_millis()).unwrap_or(u64::MAX);
-        now.0 / 60_000 != self.since.0 / 60_000
-            || gathered_ms >= wait_ms.min(gather_max_ms)
-            || self.paths.is_filling()
+        gathered_ms >= wait_ms.min(gather_max_ms)
     }
 }
 
@@ -124,7 +132,7 @@ pub(super) async fn run<L: Ledger>(
         }
     }
     for _ in 0..LAST_TRIES {
-        let written = write(desk, &mut pending).await;
+        let written = write(desk, &mut pending, true).await;
         if desk.note(written, "recording the last counts").is_some() {
             return true;
         }
@@ -138,7 +146,7 @@ async fn turn<L: Ledger>(desk: &Desk<L>, pending: &mut Pending, prune: bool) -> 
     desk.begun().await?;
     desk.ledger.beat(desk.life_until()).await?;
     if pending.is_due(desk.clock.now().unix) {
-        write(desk, pending).await?;
+        write(desk, pending, false).await?;
     }
     if prune {
         desk.ledger.prune(desk.clock.now().unix).await?;
@@ -163,7 +171,7 @@ async fn flush<L: Ledger>(
             Settlement::Flush(done) => told.push(done),
         }
     }
-    let written = write(desk, pending).await;
+    let written = write(desk, pending, true).await;
     desk.note(written, "recording counts");
     for done in told {
         // Whoever asked may have gone.
@@ -171,12 +179,19 @@ async fn flush<L: Ledger>(
     }
 }
 
-/// Writes all that is pending. What is not written stays pending.
-async fn write<L: Ledger>(desk: &Desk<L>, pending: &mut Pending) -> Result<(), LedgerError> {
+/// Writes all counts that are pending, and paths where they are due or `everything` is wanted. What is not written stays
+/// pending.
+async fn write<L: Ledger>(
+    desk: &Desk<L>,
+    pending: &mut Pending,
+    everything: bool,
+) -> Result<(), LedgerError> {
     desk.begun().await?;
     // Counts belong to the minute in which they began to gather; it ended a turn ago at most.
     let minute = UnixMillis(pending.since.0 - pending.since.0 % 60_000);
     let now = desk.clock.now().unix;
+    // By the same clock reading as the minute's end: paths belong to the minute of the counts that contain them.
+    let with_paths = everything || pending.are_paths_due(now);
     if std::mem::replace(&mut pending.repeated, true) {
         // Twice in one batch would be counted twice.
         pending.accounts.sort_unstable_by_key(|account| account.key());
@@ -188,15 +203,25 @@ async fn write<L: Ledger>(desk: &Desk<L>, pending: &mut Pending) -> Result<(), L
         if !deltas.is_empty()
             && let Err(error) = desk.ledger.record_usage(&deltas, minute, now).await
         {
-            for delta in deltas {
-                pending.paths.give_back(delta.key, delta.paths);
+            for (account, _, paths) in written {
+                pending.paths.give_back(account.key(), paths);
             }
             return Err(error);
         }
-        for (account, totals) in written {
+        for (account, totals, paths) in written {
             account.mark_recorded(totals);
+            pending.paths.settle(account.key(), paths);
         }
         pending.accounts.truncate(from);
+    }
+    while with_paths && pending.paths.has_settled() {
+        let settled = pending.paths.take_settled(BATCH_MAX);
+        if let Err(error) = desk.ledger.record_paths(&settled, minute).await {
+            for (key, paths) in settled {
+                pending.paths.settle(key, paths);
+            }
+            return Err(error);
+        }
     }
     (pending.since, pending.repeated) = (now, false);
     Ok(())
@@ -204,8 +229,10 @@ async fn write<L: Ledger>(desk: &Desk<L>, pending: &mut Pending) -> Result<(), L
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::support::START;
+    use super::super::tests::support::{MemoryLedger, START};
+    use super::super::{Limiter, Outcome, Path};
     use super::*;
+    use crate::domain::clock::Clock;
     use crate::domain::id::KeyId;
 
     #[test]
@@ -221,5 +248,30 @@ mod tests {
         assert!(!pending(50_000).is_due(after(14_000)) && pending(50_000).is_due(after(15_000)));
         assert!(pending(50_000).is_due(after(60_000)));
         assert!(!pending(50_000).is_due(after(1_000)));
+    }
+
+    #[tokio::test]
+    async fn paths_are_written_once_a_minute_and_for_the_minute_of_the_counts_that_contain_them() {
+        let (ledger, clock) = (Arc::new(MemoryLedger::default()), Clock::manual(START));
+        let (limiter, keeper) = Limiter::new();
+        let desk = keeper.desk(Arc::clone(&ledger), clock.clone());
+        let (tally, account) = (limiter.path_tally(), Arc::new(Account::new(KeyId::generate())));
+        let path = Path { route: 1, label: &Arc::from("runs"), agent: None };
+        let mut pending = Pending::new(START);
+        let mut writes = 0;
+        for second in 1..=600 {
+            let (_, before) = ledger.recorded_with_paths(account.key());
+            limiter.count_path(&tally, &account, Outcome::Allowed, &path);
+            pending.accounts.push(Arc::clone(&account));
+            clock.advance(Duration::from_millis(1_037));
+            turn(&desk, &mut pending, false).await.unwrap();
+            // The ledger itself fails a minute in which paths are more than counts.
+            let (admitted, with_path) = ledger.recorded_with_paths(account.key());
+            assert_eq!(admitted, second);
+            writes += u32::from(with_path > before);
+        }
+        assert!((9..=12).contains(&writes), "{writes} writes in ten minutes");
+        write(&desk, &mut pending, true).await.unwrap();
+        assert_eq!(ledger.recorded_with_paths(account.key()), (600, 600));
     }
 }

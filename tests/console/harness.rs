@@ -114,6 +114,7 @@ impl Console {
                     idle_timeout: Duration::from_secs(60 * 60),
                     lifetime: Duration::from_secs(24 * 60 * 60),
                 },
+                people_may_sign_in: true,
             },
         );
         Console {

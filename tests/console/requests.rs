@@ -107,7 +107,53 @@ async fn a_wrong_field_is_named_by_its_pointer() {
     let answer = console.post("/organizations", r#"{"slug":"b","name":"b","colour":"red"}"#).await;
     assert_eq!(answer.is_problem(422).pointers(), ["/colour"]);
     let answer = console.post("/organizations", r#"{"slug":"b"}"#).await;
-    assert!(answer.is_problem(422).json["errors"][0]["detail"].as_str().unwrap().contains("name"));
+    assert_eq!(answer.is_problem(422).pointers(), ["/name"]);
+    let answer = console.post("/organizations", r#"{"slug":"b","slug":"c","name":"b"}"#).await;
+    assert_eq!(answer.is_problem(422).pointers(), ["/slug"]);
+    for (scope, pointer) in [
+        ("{}", "/scope/type"),
+        (r#"{"type":"robot"}"#, "/scope/type"),
+        (r#"{"type":"agent"}"#, "/scope/agent"),
+        (r#"{"type":"agent","agent":7}"#, "/scope/agent"),
+        (r#"{"type":"agent","agent":"nobody"}"#, "/scope/agent"),
+        (r#"{"type":"organization","agent":"echo"}"#, "/scope/agent"),
+        (r#"{"type":"organization","colour":"red"}"#, "/scope/colour"),
+    ] {
+        let answer = console.post("/organizations/acme/keys", &format!(r#"{{"name":"k","scope":{scope}}}"#)).await;
+        assert_eq!(answer.is_problem(422).pointers(), [pointer], "{scope}");
+    }
+}
+
+#[tokio::test]
+async fn null_empties_only_what_may_be_empty() {
+    let console = Console::with_acme().await;
+    for (path, field) in [
+        ("/organizations/acme", "name"),
+        ("/organizations/acme", "slug"),
+        ("/organizations/acme", "timeZone"),
+        ("/organizations/acme/agents/echo", "name"),
+        ("/organizations/acme/agents/echo", "slug"),
+    ] {
+        let answer = console.patch(path, &format!(r#"{{"{field}":null}}"#)).await;
+        assert_eq!(answer.is_problem(422).pointers(), [format!("/{field}")], "{path}");
+    }
+    console.patch("/organizations/acme", r#"{"limits":null}"#).await.is(200);
+}
+
+#[tokio::test]
+async fn if_match_takes_lists_of_entity_tags_and_nothing_else() {
+    let console = Console::with_acme().await;
+    let path = "/organizations/acme";
+    let tag = console.get(path).await.header("etag").to_owned();
+    for met in [tag.clone(), "*".to_owned(), format!("\"other\", {tag}"), format!(",{tag},, \"a,b\"")] {
+        console.json("PATCH", path, "{}", Some(&met)).await.is(200);
+    }
+    for unmet in ["\"other\"".to_owned(), format!("W/{tag}"), String::new()] {
+        console.json("PATCH", path, "{}", Some(&unmet)).await.is_problem(412);
+    }
+    for bad in ["other", "\"open", "\"a\" \"b\"", "*, \"a\"", "w/\"a\""] {
+        console.json("PATCH", path, "{}", Some(bad)).await.is_problem(400);
+    }
 }
 
 #[tokio::test]

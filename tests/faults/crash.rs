@@ -105,7 +105,7 @@ fn a_hundred_kills_lose_nothing_that_was_acknowledged_and_forget_nothing_that_wa
             usage["limits"].as_array().unwrap().iter().find(|limit| limit["kind"] == "quota").unwrap();
         let used = quota["used"].as_u64().unwrap();
         assert!(used >= admitted, "kill {kill}: {used} used, {admitted} admitted");
-        // After a kill some are known by their key alone; never does a route show more than the key.
+        // After a kill some are known by their key alone; routes never add up to more than it.
         let by_route: u64 = requests(&usage["routes"]);
         let of_key =
             usage["totals"]["allowed"].as_u64().unwrap() + usage["totals"]["failed"].as_u64().unwrap();

@@ -17,10 +17,13 @@ use super::serve::{control_runtime, log_to_stderr};
 use crate::app::App;
 use crate::config;
 use crate::console::operations::{
-    Caller, CreatedKey, NewAgent, NewKey, NewOrganization, NewScope, Operations, create_token,
+    Acceptance, Caller, CreatedKey, NewAgent, NewKey, NewMember, NewOrganization, NewScope, Operations,
+    Whence, create_token,
 };
 use crate::domain::clock::Clock;
+use crate::domain::member::MemberRole;
 use crate::domain::scope::Access;
+use crate::domain::secret::{SecretFormat, SystemRandomness};
 use crate::shutdown::Signals;
 
 /// Ports tried for each listener before giving up.
@@ -29,6 +32,12 @@ const PORTS_TRIED: u16 = 200;
 const STARTS_TRIED: u32 = 10;
 const ORGANIZATION: &str = "demo";
 const AGENTS: [(&str, &str); 2] = [("echo", "Echo"), ("clock", "Clock")];
+
+/// Who may sign in: an address and a role; the agent admin has the first agent.
+const PEOPLE: [(&str, MemberRole); 2] =
+    [("admin@demo.example", MemberRole::OrganizationAdmin), ("echo@demo.example", MemberRole::AgentAdmin)];
+/// Characters of a person's password: over 100 random bits, and short enough to type.
+const PASSWORD_CHARS: usize = 20;
 
 /// Run everything with an example backend and a first key.
 #[derive(Debug, clap::Args)]
@@ -49,9 +58,18 @@ struct Invitation {
     agents: [&'static str; 2],
     key: String,
     token: String,
+    people: Vec<SignInLine>,
     curl: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
+}
+
+/// A sign-in that works on the console's pages.
+#[derive(Serialize)]
+struct SignInLine {
+    role: &'static str,
+    email: &'static str,
+    password: String,
 }
 
 /// Runs the demo until a signal asks to leave.
@@ -69,6 +87,7 @@ pub(super) fn run(demo: &Demo) -> anyhow::Result<()> {
         let signals = Signals::take_over().context("cannot take over signals")?;
         let app = start(&path, backend, &mut ports).await?;
         let (key, token) = first_records(&app).await?;
+        let people = first_people(app.operations()).await?;
         let address = app.addresses();
         let gateway = address.gateway.first().map(|address| format!("http://{address}")).unwrap_or_default();
         let invitation = Invitation {
@@ -81,6 +100,7 @@ pub(super) fn run(demo: &Demo) -> anyhow::Result<()> {
             agents: AGENTS.map(|(slug, _)| slug),
             key,
             token,
+            people,
             notes: ports.notes,
         };
         print(&invitation, demo.json)?;
@@ -118,16 +138,21 @@ fn print(invitation: &Invitation, json: bool) -> anyhow::Result<()> {
 }
 
 fn welcome(invitation: &Invitation) -> String {
-    let Invitation { gateway, console, ops, backend, key, token, curl, notes, .. } = invitation;
+    let Invitation { gateway, console, ops, backend, key, token, people, curl, notes, .. } = invitation;
     let mut text = String::new();
     for note in notes {
         let _ = writeln!(text, "{note}");
+    }
+    let mut sign_ins = String::new();
+    for person in people {
+        let SignInLine { role, email, password } = person;
+        let _ = write!(sign_ins, "\n  {email:<20}{password}   {role}");
     }
     let _ = write!(
         text,
         "\n\
          gateway   {gateway}   programs send their key here\n\
-         console   {console}   management API, under /api/v1\n\
+         console   {console}   pages for people; management API under /api/v1\n\
          ops       {ops}   /metrics /healthz /readyz\n\
          backend   {backend}   agents echo and clock of organization demo\n\
          \n\
@@ -136,7 +161,10 @@ fn welcome(invitation: &Invitation) -> String {
          Try it:\n\
          \n  {curl}\n  curl -N -H 'x-api-key: {key}' {gateway}/agents/clock\n\
          \n\
-         Manage it:\n\
+         Sign in at {console}:\n\
+         {sign_ins}\n\
+         \n\
+         Manage it from a shell:\n\
          \n  export KEYSTILE_URL={console} KEYSTILE_TOKEN={token}\n  cargo run --release -- keys list --org demo\n\
          \n\
          Everything is gone when you press Ctrl-C."
@@ -166,6 +194,25 @@ async fn first_records(app: &App) -> anyhow::Result<(String, String)> {
     let CreatedKey { secret, .. } = operations.create_key(&caller, ORGANIZATION, new).await?;
     let token = create_token(app.database(), &caller, Some("Demo".parse()?)).await?;
     Ok((secret.expose().to_owned(), token.expose().to_owned()))
+}
+
+/// The people, with passwords made for this run.
+async fn first_people(operations: &Operations) -> anyhow::Result<Vec<SignInLine>> {
+    let caller = Caller::operator("demo");
+    let mut people = Vec::new();
+    for (email, role) in PEOPLE {
+        let agents = (role == MemberRole::AgentAdmin).then(|| vec![AGENTS[0].0.to_owned()]);
+        let new = NewMember { email: email.parse()?, role, agents };
+        let invited = operations.create_member(&caller, ORGANIZATION, new).await?;
+        let secret = SecretFormat::with_prefix("demo")?.generate(&mut SystemRandomness)?;
+        let password: String = secret.expose().chars().skip("demo_".len()).take(PASSWORD_CHARS).collect();
+        let acceptance = Acceptance { password: password.clone().into() };
+        operations
+            .accept_invitation(invited.token.expose().as_bytes(), acceptance, Whence::default())
+            .await?;
+        people.push(SignInLine { role: role.as_str(), email, password });
+    }
+    Ok(people)
 }
 
 fn write_configuration(path: &Path, backend: SocketAddr, ports: &mut Ports) -> anyhow::Result<()> {

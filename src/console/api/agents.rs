@@ -4,14 +4,19 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::answer;
+use super::answer::{self, Ended};
 use super::extract::{Body, By, IfMatch, Named, Paging, Query};
 use super::problem::Problem;
 use crate::console::operations::{AgentPatch, NewAgent, Operations};
-use crate::console::view::Tagged;
+use crate::console::view::{AgentView, Page, Tagged};
 
 type AgentName = Named<(String, String)>;
 
+/// List an organization's agents
+///
+/// Agent admins are shown the agents that they administer.
+#[utoipa::path(get, path = "/organizations/{org}/agents", tag = "agents", operation_id = "listAgents",
+    params(Paging), responses((status = 200, description = "A page of agents, oldest first.", body = Page<AgentView>)))]
 pub(super) async fn list(
     By(caller): By,
     State(operations): State<Operations>,
@@ -23,6 +28,13 @@ pub(super) async fn list(
     Ok(answer::json(StatusCode::OK, &page))
 }
 
+/// Create an agent
+///
+/// Routes lead to it once this is answered. An organization has at most 1,000.
+#[utoipa::path(post, path = "/organizations/{org}/agents", tag = "agents", operation_id = "createAgent",
+    request_body = NewAgent, responses(
+        (status = 201, description = "The agent.", body = AgentView),
+        (status = 409, description = "The slug is taken, or the organization has as many agents as it may have.")))]
 pub(super) async fn create(
     By(caller): By,
     State(operations): State<Operations>,
@@ -34,6 +46,9 @@ pub(super) async fn create(
     Ok(answer::created(&made, &made.tag(), &location))
 }
 
+/// Read an agent
+#[utoipa::path(get, path = "/organizations/{org}/agents/{agent}", tag = "agents", operation_id = "readAgent",
+    responses((status = 200, description = "The agent.", body = AgentView, headers(("ETag")))))]
 pub(super) async fn read(
     By(caller): By,
     State(operations): State<Operations>,
@@ -42,6 +57,13 @@ pub(super) async fn read(
     Ok(answer::record(&operations.read_agent(&caller, &organization, &agent).await?))
 }
 
+/// Change an agent
+///
+/// A new slug changes the paths that lead to it. Its keys stay its keys.
+#[utoipa::path(patch, path = "/organizations/{org}/agents/{agent}", tag = "agents", operation_id = "changeAgent",
+    params(IfMatch), request_body = AgentPatch, responses(
+        (status = 200, description = "The agent as it is now.", body = AgentView, headers(("ETag"))),
+        (status = 409, description = "The slug is taken.")))]
 pub(super) async fn change(
     By(caller): By,
     State(operations): State<Operations>,
@@ -52,6 +74,13 @@ pub(super) async fn change(
     Ok(answer::record(&operations.change_agent(&caller, &organization, &agent, expected, patch).await?))
 }
 
+/// Delete an agent
+///
+/// Its keys are deleted in the same transaction; no gateway admits any of them once this is answered with 200.
+#[utoipa::path(delete, path = "/organizations/{org}/agents/{agent}", tag = "agents", operation_id = "deleteAgent",
+    params(IfMatch), responses(
+        (status = 200, description = "Deleted; every gateway confirmed the end of its keys.", body = Ended),
+        (status = 202, description = "Deleted; some gateways have not yet confirmed the end of its keys.", body = Ended)))]
 pub(super) async fn delete(
     By(caller): By,
     State(operations): State<Operations>,

@@ -3,6 +3,7 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::problem::Problem;
 use crate::console::view::{EntityTag, RevocationState, RevocationView, Tagged};
@@ -37,20 +38,24 @@ pub(super) fn created<T: Serialize>(body: &T, tag: &EntityTag, location: &str) -
     response
 }
 
+/// What a deletion answers.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Ended {
+    /// How far the end of the keys has got.
+    revocation: RevocationView,
+}
+
 /// How far the end of some keys has got: 200 where it is over, 202 where a gateway is awaited.
 pub(super) fn revocation(revocation: RevocationView) -> Response {
-    #[derive(Serialize)]
-    struct Answer {
-        revocation: RevocationView,
-    }
     let status = match revocation.state {
         RevocationState::Complete => StatusCode::OK,
         RevocationState::Pending => StatusCode::ACCEPTED,
     };
-    json(status, &Answer { revocation })
+    json(status, &Ended { revocation })
 }
 
-fn tagged(mut response: Response, tag: &EntityTag) -> Response {
+/// `response` with the tag of the record that it shows.
+pub(super) fn tagged(mut response: Response, tag: &EntityTag) -> Response {
     if let Ok(tag) = HeaderValue::from_str(tag.as_str()) {
         response.headers_mut().insert(header::ETAG, tag);
     }

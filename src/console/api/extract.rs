@@ -12,10 +12,15 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::{IntoParams, openapi};
 
 use super::problem::Problem;
-use crate::console::operations::{Caller, Expected, FieldProblem};
+use crate::console::operations::{Caller, Expected, FieldProblem, SignedIn};
 use crate::console::{Shared, session};
+use crate::domain::clock::UnixMillis;
+use crate::domain::id::SessionId;
 
 /// Largest body: a key with every limit is under a kibibyte.
 pub(super) const BODY_BYTES_MAX: usize = 64 * 1_024;
@@ -37,6 +42,37 @@ impl FromRequestParts<Shared> for By {
         }
         let signed_in = session::resume(operations, &shared.site, &parts.headers).await?;
         signed_in.map(|signed_in| By(signed_in.caller)).ok_or_else(|| Problem::unauthorized(false))
+    }
+}
+
+/// Who calls by the session of a browser, and which; a program has none.
+pub(super) struct InSession(pub(super) SignedIn);
+
+impl FromRequestParts<Shared> for InSession {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<InSession, Problem> {
+        if bearer(&parts.headers).is_some() {
+            By::from_request_parts(parts, shared).await?;
+            return Err(Problem::with(StatusCode::FORBIDDEN, "a management token has no session"));
+        }
+        let signed_in = session::resume(&shared.operations, &shared.site, &parts.headers).await?;
+        signed_in.map(InSession).ok_or_else(|| Problem::unauthorized(false))
+    }
+}
+
+/// The session that the request carries; none for a program.
+pub(super) struct Current(pub(super) Option<SessionId>);
+
+impl FromRequestParts<Shared> for Current {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Current, Problem> {
+        if bearer(&parts.headers).is_some() {
+            return Ok(Current(None));
+        }
+        let signed_in = session::resume(&shared.operations, &shared.site, &parts.headers).await?;
+        Ok(Current(signed_in.map(|signed_in| signed_in.session)))
     }
 }
 
@@ -85,31 +121,64 @@ where
 }
 
 /// Which part of a list.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Paging {
+    /// How many records at most.
+    #[param(minimum = 1, maximum = 200, default = 50, required = false, value_type = u32)]
     limit: Option<u32>,
+    /// The `next` of the page before.
+    #[param(format = "uuid", required = false, value_type = String)]
     cursor: Option<String>,
 }
 
 impl Paging {
     /// How many records, and behind which.
     pub(super) fn resolve<Id: FromStr>(self) -> Result<(Option<Id>, u32), Problem> {
-        let limit = self.limit.unwrap_or(PAGE_DEFAULT);
-        if !(1..=PAGE_MAX).contains(&limit) {
-            let detail = format!("the parameter `limit` is not valid: expected 1 to {PAGE_MAX}");
-            return Err(Problem::with(StatusCode::BAD_REQUEST, detail));
-        }
-        let after = self.cursor.map(|cursor| cursor.parse()).transpose().map_err(|_| {
-            let detail = "the parameter `cursor` is not valid: expected the `next` of the page before";
-            Problem::with(StatusCode::BAD_REQUEST, detail)
-        })?;
-        Ok((after, limit))
+        page_of(self.limit, self.cursor)
     }
 }
 
+/// The page that `limit` and `cursor` ask for.
+pub(super) fn page_of<Id: FromStr>(
+    limit: Option<u32>,
+    cursor: Option<String>,
+) -> Result<(Option<Id>, u32), Problem> {
+    let limit = limit.unwrap_or(PAGE_DEFAULT);
+    if !(1..=PAGE_MAX).contains(&limit) {
+        return Err(Problem::parameter("limit", &format!("expected 1 to {PAGE_MAX}")));
+    }
+    let after = cursor.map(|cursor| cursor.parse()).transpose();
+    Ok((after.map_err(|_| Problem::parameter("cursor", "expected the `next` of the page before"))?, limit))
+}
+
+/// An instant in a query.
+pub(super) fn instant(name: &str, written: Option<String>) -> Result<Option<UnixMillis>, Problem> {
+    let Some(text) = written else { return Ok(None) };
+    let instant = UnixMillis::parse_rfc3339(&text);
+    let expected = "expected an instant such as 2027-01-31T18:00:00Z";
+    instant.map(Some).ok_or_else(|| Problem::parameter(name, expected))
+}
+
+/// `*` or a list of entity tags (RFC 9110 section 8.8.3).
+const TAGS: &str = r#"^(\*|(W/)?"[!#-~]*"(, *(W/)?"[!#-~]*")*)$"#;
+
 /// What `If-Match` expects (RFC 9110 section 13.1.1).
 pub(super) struct IfMatch(pub(super) Expected);
+
+impl IntoParams for IfMatch {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let tags = ObjectBuilder::new().schema_type(Type::String).pattern(Some(TAGS)).build();
+        let described = ParameterBuilder::new()
+            .name("If-Match")
+            .parameter_in(ParameterIn::Header)
+            .required(openapi::Required::False)
+            .description(Some("One or several entity tags: the request is done only where the record is in one of these states."))
+            .schema(Some(tags));
+        vec![described.build()]
+    }
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
     type Rejection = Problem;
@@ -119,16 +188,45 @@ impl<S: Send + Sync> FromRequestParts<S> for IfMatch {
         let mut any = true;
         for field in parts.headers.get_all(header::IF_MATCH) {
             any = false;
-            let text = field.to_str().map_err(|_| {
-                Problem::with(StatusCode::BAD_REQUEST, "the field `If-Match` is not valid: expected an ETag")
-            })?;
-            if text.trim() == "*" {
+            if field.as_bytes().trim_ascii() == b"*" {
                 return Ok(IfMatch(Expected::Anything));
             }
-            tags.extend(text.split(',').map(|tag| tag.trim().to_owned()));
+            let listed = field.to_str().ok().and_then(entity_tags);
+            tags.extend(listed.ok_or_else(|| {
+                let detail =
+                    "the field `If-Match` is not valid: expected `*` or entity tags in quotation marks";
+                Problem::with(StatusCode::BAD_REQUEST, detail)
+            })?);
         }
         Ok(IfMatch(if any { Expected::Anything } else { Expected::OneOf(tags) }))
     }
+}
+
+/// The tags of a list, with their quotation marks; empty elements count for nothing (RFC 9110 section 5.6.1.2). `None`
+/// where it is not one.
+fn entity_tags(list: &str) -> Option<Vec<String>> {
+    let mut tags = Vec::new();
+    let mut rest = list.trim_start();
+    while !rest.is_empty() {
+        if let Some(behind) = rest.strip_prefix(',') {
+            rest = behind.trim_start();
+            continue;
+        }
+        let (weak, opened) = match rest.strip_prefix("W/") {
+            Some(opened) => ("W/", opened),
+            None => ("", rest),
+        };
+        let (opaque, behind) = opened.strip_prefix('"')?.split_once('"')?;
+        if !opaque.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return None;
+        }
+        tags.push(format!("{weak}\"{opaque}\""));
+        rest = behind.trim_start();
+        if !rest.is_empty() && !rest.starts_with(',') {
+            return None;
+        }
+    }
+    Some(tags)
 }
 
 /// A JSON body.
@@ -178,8 +276,9 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         if !error.inner().is_data() {
             return malformed(error.inner());
         }
-        let pointer = pointer(error.path());
-        Problem::fields(vec![FieldProblem { pointer, detail: without_place(&error.inner().to_string()) }])
+        let detail = without_place(&error.inner().to_string());
+        let pointer = with_field(pointer(error.path()), &detail);
+        Problem::fields(vec![FieldProblem { pointer, detail }])
     })?;
     reader.end().map_err(|error| malformed(&error))?;
     Ok(value)
@@ -200,6 +299,17 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
         }
     }
     pointer
+}
+
+/// The pointer to the field that a message names but whose value was not come to: because there is none, or one too
+/// many.
+fn with_field(pointer: String, message: &str) -> String {
+    let named = ["missing field `", "duplicate field `", "unknown field `"];
+    let behind = named.iter().find_map(|before| message.strip_prefix(before));
+    match behind.and_then(|behind| behind.split_once('`')) {
+        Some((field, _)) if !pointer.ends_with(&format!("/{field}")) => format!("{pointer}/{field}"),
+        _ => pointer,
+    }
 }
 
 /// The message without serde_json's line and column: the pointer says where.

@@ -37,6 +37,7 @@ async fn console() -> Console {
         key_format: SecretFormat::keys(),
         keys_per_organization: 1_000,
         sessions: SessionRules { idle_timeout: day, lifetime: day },
+        people_may_sign_in: true,
     };
     let operations = Operations::new(database.clone(), Arc::clone(&keys), limiter, Clock::system(), rules);
     let (slug, name) = ("acme".parse().unwrap(), "Acme".parse().unwrap());
@@ -48,7 +49,7 @@ async fn console() -> Console {
         routes: arc_swap::ArcSwap::default(),
         trusted_proxies: Vec::new(),
     };
-    let router = super::router().with_state(Shared { operations, site: Arc::new(site) });
+    let router = super::router(&site).with_state(Shared { operations, site: Arc::new(site) });
     Console { database, keys, router, token, _folder: folder }
 }
 

@@ -6,12 +6,16 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::console::operations::{FieldProblem, Refused};
 use crate::store::StoreError;
 
 /// Seconds after which a refused change is worth another try: a lock is held for milliseconds.
 const RETRY_AFTER_S: &str = "1";
+
+/// How to present a token (RFC 6750 section 3).
+const CHALLENGE: &str = "Bearer realm=\"keystile\"";
 
 /// A problem document.
 #[derive(Debug, Clone)]
@@ -24,20 +28,31 @@ pub struct Problem {
     retry_after_s: Option<u64>,
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
+/// What is wrong, as RFC 9457 has it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct Document<'a> {
+    /// `about:blank`: the status says what kind of problem it is.
     r#type: &'static str,
+    /// The status in words.
     title: &'static str,
+    /// The status as a number.
     status: u16,
+    /// What is wrong with this request.
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<&'a str>,
+    /// Each field that is wrong.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<DocumentError<'a>>,
 }
 
-#[derive(Serialize)]
-struct DocumentError<'a> {
+/// A field that is wrong.
+#[derive(Serialize, ToSchema)]
+#[schema(as = FieldProblem)]
+pub(super) struct DocumentError<'a> {
+    /// Which, as a JSON pointer (RFC 6901) into the request's body; empty for the body itself.
     pointer: &'a str,
+    /// What was expected.
     detail: &'a str,
 }
 
@@ -50,6 +65,12 @@ impl Problem {
     /// A problem with its own sentence.
     pub(super) fn with(status: StatusCode, detail: impl Into<String>) -> Problem {
         Problem { detail: Some(detail.into()), ..Problem::of(status) }
+    }
+
+    /// A parameter of the query is wrong.
+    pub(super) fn parameter(name: &str, expected: &str) -> Problem {
+        let detail = format!("the parameter `{name}` is not valid: {expected}");
+        Problem::with(StatusCode::BAD_REQUEST, detail)
     }
 
     /// Some fields of the body are wrong.
@@ -70,11 +91,8 @@ impl Problem {
 
     /// Nobody presented themselves, or not with a token that is known (RFC 6750 section 3).
     pub(super) fn unauthorized(presented: bool) -> Problem {
-        let challenge = if presented {
-            "Bearer realm=\"keystile\", error=\"invalid_token\""
-        } else {
-            "Bearer realm=\"keystile\""
-        };
+        let challenge =
+            if presented { "Bearer realm=\"keystile\", error=\"invalid_token\"" } else { CHALLENGE };
         let detail = "a management token (`Authorization: Bearer ksm_…`) or a session is needed";
         Problem { challenge: Some(challenge), ..Problem::with(StatusCode::UNAUTHORIZED, detail) }
     }
@@ -128,7 +146,11 @@ impl From<Refused> for Problem {
             Refused::LastAdmin | Refused::AlreadyCome | Refused::AlreadyDone => {
                 Problem::with(StatusCode::CONFLICT, said)
             }
-            Refused::SignInFailed => Problem::with(StatusCode::UNAUTHORIZED, said),
+            Refused::NeedsHttps => Problem::with(StatusCode::FORBIDDEN, said),
+            Refused::SignInFailed => {
+                // Whoever answers 401 has to say how to do better (RFC 9110 section 15.5.2), here too.
+                Problem { challenge: Some(CHALLENGE), ..Problem::with(StatusCode::UNAUTHORIZED, said) }
+            }
             Refused::TooManyAttempts { retry_after_s } => {
                 Problem::with(StatusCode::TOO_MANY_REQUESTS, said).retry_after(retry_after_s)
             }

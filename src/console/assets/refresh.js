@@ -1,6 +1,6 @@
 // Keeps marked regions up to date: every `data-refresh` seconds the same page is fetched and regions with the same id
 // are replaced where they differ. Nothing moves while somebody reads, selects or opens something in them.
-import { fetchPage } from "./page.js";
+import { fetchPage, showPage } from "./page.js";
 
 const regions = () => [...document.querySelectorAll("[data-refresh][id]")];
 const isInUse = (region) => region.querySelector("details.menu[open]") || region.contains(document.activeElement)
@@ -17,6 +17,11 @@ async function refresh() {
   try {
     const page = await fetchPage(address);
     if (!page || page.redirected || page.status !== 200 || address !== location.href) return;
+    // The page has another shape now, such as a first row where there was none.
+    if (page.document.title === document.title && wanted.some((region) => !page.document.getElementById(region.id))) {
+      if (!wanted.some(isInUse)) showPage(page.document);
+      return;
+    }
     for (const region of wanted) {
       const other = page.document.getElementById(region.id);
       if (!other || !region.isConnected || isInUse(region)) continue;

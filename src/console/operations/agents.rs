@@ -1,9 +1,11 @@
 //! Agents: the backend programs that an organization's routes lead to.
 
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::access::Reach;
 use super::fields::changed;
+use super::input::present;
 use super::{AGENTS_MAX, Caller, Expected, Operations, Refused, organization_facts};
 use crate::console::view::{AgentView, EntityTag, Page, RevocationView};
 use crate::domain::id::AgentId;
@@ -12,7 +14,7 @@ use crate::domain::organization::Agent;
 use crate::store::Action;
 
 /// An agent to create.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewAgent {
     /// Its name in addresses.
@@ -22,12 +24,16 @@ pub struct NewAgent {
 }
 
 /// What to change of an agent; what is absent stays.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AgentPatch {
     /// Its name in addresses.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Slug, required = false)]
     pub slug: Option<Slug>,
     /// What people call it.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Name, required = false)]
     pub name: Option<Name>,
 }
 

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use super::input::password;
@@ -23,11 +24,12 @@ use crate::store::{Action, Change, Credentials};
 pub(super) const INVITATION_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// What an invited person brings.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Acceptance {
     /// The password that they choose; the one that they have, where they have an account already.
     #[serde(deserialize_with = "password")]
+    #[schema(value_type = String, min_length = 12, max_length = 1024, format = Password)]
     pub password: Zeroizing<String>,
 }
 

@@ -4,6 +4,7 @@
 //! than its cap; and that a deleted key is refused when the deletion is answered.
 
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::access::Reach;
 use super::fields::{changed, limits_text};
@@ -23,7 +24,7 @@ use crate::store::{Action, Change};
 
 /// What a new key shall open.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+#[serde(try_from = "WrittenScope")]
 pub enum NewScope {
     /// Every agent of the organization.
     Organization {},
@@ -34,8 +35,36 @@ pub enum NewScope {
     },
 }
 
+/// A scope as written. Not an enum with a tag: where that is wrong, it cannot be told in which field.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenScope {
+    r#type: WrittenKind,
+    agent: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum WrittenKind {
+    Organization,
+    Agent,
+}
+
+impl TryFrom<WrittenScope> for NewScope {
+    type Error = &'static str;
+
+    fn try_from(written: WrittenScope) -> Result<NewScope, &'static str> {
+        match (written.r#type, written.agent) {
+            (WrittenKind::Organization, None) => Ok(NewScope::Organization {}),
+            (WrittenKind::Organization, Some(_)) => Err("unknown field `agent`, which is for a key of one agent"),
+            (WrittenKind::Agent, Some(agent)) => Ok(NewScope::Agent { agent }),
+            (WrittenKind::Agent, None) => Err("missing field `agent`"),
+        }
+    }
+}
+
 /// A key to create.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewKey {
     /// What people call it.
@@ -71,10 +100,12 @@ impl Once {
 const FORM_LIFETIME_MS: u64 = 30 * 24 * 60 * 60 * 1_000;
 
 /// What to change of a key; what is absent stays. Never its scope.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KeyPatch {
     /// What people call it.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Name, required = false)]
     pub name: Option<Name>,
     /// Its own limits, as a whole; null or `{}` for none.
     #[serde(default, deserialize_with = "present")]
@@ -83,6 +114,8 @@ pub struct KeyPatch {
     #[serde(default, deserialize_with = "present_instant")]
     pub expires_at: Option<Option<UnixMillis>>,
     /// Whether it is refused until enabled again.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = bool, required = false)]
     pub disabled: Option<bool>,
 }
 

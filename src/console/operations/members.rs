@@ -4,8 +4,10 @@
 //! when that is answered. Never tells one organization of a person's places in others.
 
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::fields::changed;
+use super::input::present;
 use super::{AGENTS_MAX, Caller, Expected, Operations, Refused};
 use crate::console::view::{EntityTag, MemberView, Page};
 use crate::domain::id::{AgentId, MemberId, OrganizationId, PersonId};
@@ -21,7 +23,7 @@ use super::invitations::INVITATION_LIFETIME;
 pub(crate) const MEMBERS_MAX: u32 = 1_000;
 
 /// A person to invite.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewMember {
     /// Their address.
@@ -30,18 +32,25 @@ pub struct NewMember {
     pub role: MemberRole,
     /// The agents of an agent admin, by slug or id; at least one.
     #[serde(default)]
+    #[schema(max_items = 1000)]
     pub agents: Option<Vec<String>>,
 }
 
 /// What to change of a member; what is absent stays.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MemberPatch {
     /// What they may do.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = MemberRole, required = false)]
     pub role: Option<MemberRole>,
     /// The agents of an agent admin, as a whole, by slug or id.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Vec<String>, required = false)]
     pub agents: Option<Vec<String>>,
     /// Whether they may not come in until enabled again.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = bool, required = false)]
     pub disabled: Option<bool>,
 }
 

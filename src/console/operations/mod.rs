@@ -49,7 +49,7 @@ pub use keys::{CreatedKey, KeyPatch, NewKey, NewScope, Once};
 pub use members::{Invited, MemberPatch, NewMember};
 pub use organizations::{NewOrganization, OrganizationPatch};
 pub use passwords::{PASSWORD_BYTES_MAX, PASSWORD_CHARS_MIN};
-pub use people::{NewOperator, PasswordChange, ProfilePatch, create_operator};
+pub use people::{Login, PasswordChange, ProfilePatch, create_operator, reset_password};
 pub use refused::{FieldProblem, Refused};
 pub(crate) use sessions::BROWSER_LIFETIME;
 pub use sessions::{NewSession, OpenIdIdentity, SignIn, SignedIn, Whence};
@@ -88,6 +88,8 @@ pub struct Rules {
     pub keys_per_organization: u32,
     /// How long sign-ins last.
     pub sessions: SessionRules,
+    /// Whether people may sign in: not where their cookie would travel in the clear.
+    pub people_may_sign_in: bool,
 }
 
 /// How long sign-ins last.

@@ -1,6 +1,7 @@
 //! Organizations: created, changed and deleted by operators, read by their members.
 
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::fields::{changed, limits_text};
 use super::input::present;
@@ -15,7 +16,7 @@ use crate::domain::zone::Zone;
 use crate::store::Action;
 
 /// An organization to create.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewOrganization {
     /// Its name in addresses.
@@ -30,14 +31,20 @@ pub struct NewOrganization {
 }
 
 /// What to change of an organization; what is absent stays.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OrganizationPatch {
     /// Its name in addresses.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Slug, required = false)]
     pub slug: Option<Slug>,
     /// What people call it.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Name, required = false)]
     pub name: Option<Name>,
     /// Its zone.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(value_type = Zone, required = false)]
     pub time_zone: Option<Zone>,
     /// Its defaults for keys, as a whole; null or `{}` for none.
     #[serde(default, deserialize_with = "present")]

@@ -1,8 +1,9 @@
-//! What a person may change of themselves, and the first operator.
+//! What a person may change of themselves; the first operator, and a way back in for those who lost their password.
 //!
 //! Promises that a new password ends every session there was.
 
 use serde::Deserialize;
+use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use super::input::{password, present};
@@ -18,8 +19,8 @@ use crate::domain::role::Role;
 use crate::domain::zone::Zone;
 use crate::store::{Action, Credentials, Database};
 
-/// An operator to create.
-pub struct NewOperator {
+/// By what a person shall sign in.
+pub struct Login {
     /// Under which address they sign in.
     pub email: String,
     /// Their password; wiped when dropped.
@@ -27,7 +28,7 @@ pub struct NewOperator {
 }
 
 /// What a person changes of themselves; what is absent stays.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ProfilePatch {
     /// What they want to be called; null for nothing but their address.
@@ -39,14 +40,16 @@ pub struct ProfilePatch {
 }
 
 /// Another password.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PasswordChange {
     /// The one that they have.
     #[serde(deserialize_with = "password")]
+    #[schema(value_type = String, max_length = 1024, format = Password)]
     pub current: Zeroizing<String>,
     /// The one that they want.
     #[serde(deserialize_with = "password")]
+    #[schema(value_type = String, min_length = 12, max_length = 1024, format = Password)]
     pub new: Zeroizing<String>,
 }
 
@@ -160,11 +163,7 @@ fn who(caller: &Caller, person: Option<&Credentials>) -> WhoView {
 ///
 /// # Errors
 /// Where the address or the password breaks a rule, the address is taken, or the database does not do it.
-pub async fn create_operator(
-    database: &Database,
-    caller: &Caller,
-    new: NewOperator,
-) -> Result<PersonId, Refused> {
+pub async fn create_operator(database: &Database, caller: &Caller, new: Login) -> Result<PersonId, Refused> {
     let email: Email = new
         .email
         .parse()
@@ -181,4 +180,24 @@ pub async fn create_operator(
     change.note(Action::OperatorCreated, &id.to_string(), email.as_str(), None).await?;
     change.commit().await?;
     Ok(id)
+}
+
+/// Gives a person another password, whoever they are: for those who lost theirs. Every session of theirs ends.
+///
+/// # Errors
+/// Where the password breaks a rule, there is no such person, or the database does not do it.
+pub async fn reset_password(database: &Database, caller: &Caller, new: Login) -> Result<(), Refused> {
+    let nobody = || Refused::field("/email", "nobody signs in with this address");
+    let email: Email = new.email.parse().map_err(|_| nobody())?;
+    check_password(&new.password, "/password")?;
+    let hash = super::passwords::Passwords::new().hash(new.password).await?;
+    let mut change = database.change(caller.actor()).await?;
+    let found = change.person_by_email(&email).await?.ok_or_else(nobody)?;
+    let id = found.person.id;
+    change.update_person(&Credentials { password_hash: Some(hash), ..found }).await?;
+    change.delete_sessions(id).await?;
+    change.delete_browsers(id).await?;
+    change.log(Action::PasswordChanged, &id.to_string(), email.as_str(), None, &[]).await?;
+    change.commit().await?;
+    Ok(())
 }

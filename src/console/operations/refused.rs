@@ -76,6 +76,11 @@ pub enum Refused {
     /// Nobody has this address and this password; which of both is wrong is not told.
     #[error("the e-mail address or the password is wrong")]
     SignInFailed,
+    /// People reach the console by plain http, where everybody on the way could take their session.
+    #[error(
+        "people sign in by https only: reach the console by https, and set `console.public_url` to that address"
+    )]
+    NeedsHttps,
     /// Too many tries failed.
     #[error("too many failed attempts: try again in {retry_after_s} s")]
     TooManyAttempts {

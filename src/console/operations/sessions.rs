@@ -315,6 +315,9 @@ impl Parts {
         from: Whence,
         remember_browser: bool,
     ) -> Result<NewSession, Refused> {
+        if !self.rules.people_may_sign_in {
+            return Err(Refused::NeedsHttps);
+        }
         let (credentials, places) = change.person(person).await?.ok_or(Refused::SignInFailed)?;
         let caller = Caller::person(&credentials, places);
         if !caller.may_enter() {

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::buckets::{HOUR_MS, began, edges};
 use super::{Caller, Operations, Refused};
@@ -26,7 +27,7 @@ const MINUTE_MS: u32 = 60_000;
 const QUARTER_MS: u32 = 15 * MINUTE_MS;
 
 /// The length of a bucket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Step {
     /// From second 0 of a minute.
@@ -50,8 +51,9 @@ pub struct UsageSpan {
 }
 
 /// A key's use.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Usage)]
 pub struct UsageView {
     /// The instant that all numbers are of.
     pub as_of: Instant,
@@ -72,7 +74,7 @@ pub struct UsageView {
 }
 
 /// Admitted requests that took one route.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct RouteUse {
     /// Its name, or host and path as configured: the label of metrics and access log.
     pub route: String,
@@ -81,7 +83,7 @@ pub struct RouteUse {
 }
 
 /// Admitted requests that went to one agent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct AgentUse {
     /// Its slug.
     pub agent: String,
@@ -90,8 +92,9 @@ pub struct AgentUse {
 }
 
 /// One limit and its use.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = LimitUse)]
 pub struct LimitView {
     /// `rate`, `concurrency` or `quota`.
     pub kind: &'static str,
@@ -121,7 +124,7 @@ impl From<LimitUse> for LimitView {
 }
 
 /// Counts of refused requests, by what refused them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ToSchema)]
 pub struct DeniedBy {
     /// The rate.
     pub rate: u64,
@@ -134,7 +137,7 @@ pub struct DeniedBy {
 }
 
 /// Counts of requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UsageTotals {
     /// Admitted and answered.
@@ -164,7 +167,7 @@ impl From<&Totals> for UsageTotals {
 }
 
 /// One bucket of the series.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UsagePoint {
     /// Where it begins.

@@ -14,6 +14,8 @@ use crate::console::operations::Refused;
 pub(crate) enum Failure {
     /// No such page, or none that the person may know of.
     NotFound,
+    /// An invitation that was used, ran out, was replaced, or never was.
+    InvitationOver,
     /// The person's role does not include it.
     NotPermitted,
     /// Another site asked for a change.
@@ -39,7 +41,7 @@ struct FailurePage<'a> {
 impl Failure {
     fn status(self) -> StatusCode {
         match self {
-            Failure::NotFound => StatusCode::NOT_FOUND,
+            Failure::NotFound | Failure::InvitationOver => StatusCode::NOT_FOUND,
             Failure::NotPermitted | Failure::FromElsewhere => StatusCode::FORBIDDEN,
             Failure::Method => StatusCode::METHOD_NOT_ALLOWED,
             Failure::Malformed => StatusCode::BAD_REQUEST,
@@ -54,6 +56,11 @@ impl Failure {
                 "Page not found",
                 "There is nothing at this address, or nothing that you may see. If somebody sent you the link, \
                  ask them whether it still exists.",
+            ),
+            Failure::InvitationOver => (
+                "This invitation is over",
+                "It was used, replaced, or is older than seven days. Sign in if you have joined already; if not, \
+                 ask an admin of the organization for a new link.",
             ),
             Failure::NotPermitted => (
                 "Not permitted",
@@ -104,7 +111,7 @@ impl From<Refused> for Failure {
     fn from(refused: Refused) -> Failure {
         match refused {
             Refused::NotFound => Failure::NotFound,
-            Refused::NotPermitted => Failure::NotPermitted,
+            Refused::NotPermitted | Refused::NeedsHttps => Failure::NotPermitted,
             Refused::Invalid(_)
             | Refused::Parameter { .. }
             | Refused::Taken { .. }

@@ -4,7 +4,11 @@
 
 mod assets;
 mod chart;
+mod curl;
 mod failure;
+mod form;
+mod invitation;
+mod keys;
 mod notice;
 mod sheet;
 mod shell;
@@ -16,7 +20,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use super::Shared;
 pub(crate) use assets::asset;
@@ -28,7 +32,11 @@ const FORM_BYTES_MAX: usize = 64 * 1_024;
 /// All pages.
 pub(super) fn router() -> Router<Shared> {
     Router::new()
-        .route("/sign-in", get(sign_in::show))
+        .merge(keys::router())
+        .route("/", get(sign_in::home))
+        .route("/sign-in", get(sign_in::show).post(sign_in::enter))
+        .route("/sign-out", post(sign_in::leave))
+        .route("/invitations/{token}", get(invitation::show).post(invitation::accept))
         .route("/assets/{version}/{name}", get(assets::serve))
         .method_not_allowed_fallback(async || Failure::Method)
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))

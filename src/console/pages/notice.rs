@@ -67,8 +67,8 @@ impl NoticeQuery {
 
     fn revoked(&self) -> Option<Notice> {
         let (confirmed, gateways, ms) = (self.confirmed?, self.gateways?, self.ms?);
-        let noun = if gateways == 1 { "gateway" } else { "gateways" };
-        let head = format!("Revoked on {confirmed} of {gateways} {noun} in {ms} ms.");
+
+        let head = format!("Revoked on {confirmed} of {gateways} gateways in {ms} ms.");
         Some(if confirmed < gateways {
             let text = format!("{head} The others refuse the key as soon as they answer again.");
             Notice { text, tone: Tone::Waiting }
@@ -117,7 +117,7 @@ mod tests {
                 .map(|n| n.text)
         };
         let all = "done=revoked&confirmed=1&gateways=1&ms=3";
-        assert_eq!(said(all).as_deref(), Some("Revoked on 1 of 1 gateway in 3 ms."));
+        assert_eq!(said(all).as_deref(), Some("Revoked on 1 of 1 gateways in 3 ms."));
         assert!(said("done=revoked&confirmed=1&gateways=3&ms=3").unwrap().contains("1 of 3 gateways"));
         for bad in ["done=call-us-now", "done=revoked&confirmed=x&gateways=1&ms=3", "done=revoked", ""] {
             assert_eq!(said(bad), None, "{bad}");

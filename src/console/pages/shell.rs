@@ -40,14 +40,12 @@ pub(crate) struct Shell {
     pub(crate) organizations: Vec<OrganizationView>,
     /// Whether the person runs the deployment.
     pub(crate) is_operator: bool,
-    /// Whether the person may see members here.
-    pub(crate) sees_members: bool,
     /// Their e-mail address or name.
     pub(crate) person: String,
     /// Two letters for the avatar.
     pub(crate) initials: String,
-    /// Their role here, in words.
-    pub(crate) role: &'static str,
+    /// Their role here.
+    pub(crate) role: Role,
     /// Which entry of the menu the page belongs to.
     pub(crate) place: Place,
     /// What just happened.
@@ -92,10 +90,9 @@ impl Shell {
             organization,
             organizations,
             is_operator: caller.is_operator(),
-            sees_members: role != Role::AgentAdmin,
             person: caller.name().to_owned(),
             initials: initials(caller.name()),
-            role: role_in_words(role),
+            role,
             place,
             notice: None,
             reading: Reading::new(operations.now(), None, &zone),
@@ -117,6 +114,11 @@ impl Shell {
         self.organization.as_ref().map_or("", |organization| organization.slug.as_str())
     }
 
+    /// The person's role here, in words.
+    pub(crate) fn role_in_words(&self) -> &'static str {
+        role_in_words(self.role)
+    }
+
     /// The account menu.
     pub(crate) fn entries(&self) -> Vec<Entry> {
         let mut entries = Vec::new();
@@ -128,7 +130,7 @@ impl Shell {
         if let Some(here) = here {
             let at = |part: &str| format!("/orgs/{}/{part}", here.slug);
             add(Place::Keys, "API Keys", at("keys"));
-            if self.sees_members {
+            if self.role != Role::AgentAdmin {
                 add(Place::Members, "Members", at("members"));
             }
             add(Place::Agents, "Agents", at("agents"));

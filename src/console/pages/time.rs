@@ -64,6 +64,11 @@ impl Reading {
         Reading { now, zone: own.unwrap_or(organization).rules().clone() }
     }
 
+    /// The same person's reading at another moment.
+    pub(crate) fn at(&self, now: UnixMillis) -> Reading {
+        Reading { now, zone: self.zone.clone() }
+    }
+
     /// The moment of this reading.
     pub(crate) fn now(&self) -> UnixMillis {
         self.now

@@ -35,6 +35,8 @@ struct Records {
     meters: HashMap<KeyId, (u64, u64)>,
     usage: HashMap<KeyId, u64>,
     paths: HashMap<KeyId, u64>,
+    /// By key and minute: admitted requests, and those of which the path is known.
+    minutes: HashMap<(KeyId, UnixMillis), (u64, u64)>,
     life: Option<(UnixMillis, bool)>,
     renewals: u64,
 }
@@ -108,18 +110,32 @@ impl Ledger for MemoryLedger {
     async fn record_usage(
         &self,
         deltas: &[UsageDelta],
-        _: UnixMillis,
+        at_minute: UnixMillis,
         _: UnixMillis,
     ) -> Result<(), LedgerError> {
         let mut records = self.open()?;
         for delta in deltas {
             *records.usage.entry(delta.key).or_default() += delta.counts.admitted();
-            let paths: u64 = delta.paths.iter().map(|path| path.requests).sum();
-            assert!(paths <= delta.counts.admitted(), "{delta:?}");
-            *records.paths.entry(delta.key).or_default() += paths;
+            records.minutes.entry((delta.key, at_minute)).or_default().0 += delta.counts.admitted();
             if let Some(meter) = records.meters.get_mut(&delta.key) {
                 meter.1 = delta.settled;
             }
+        }
+        Ok(())
+    }
+
+    async fn record_paths(
+        &self,
+        paths: &[(KeyId, Vec<PathCount>)],
+        at_minute: UnixMillis,
+    ) -> Result<(), LedgerError> {
+        let mut records = self.open()?;
+        for (key, paths) in paths {
+            let requests = paths.iter().map(|path| path.requests).sum::<u64>();
+            *records.paths.entry(*key).or_default() += requests;
+            let (admitted, with_path) = records.minutes.get_mut(&(*key, at_minute)).unwrap();
+            *with_path += requests;
+            assert!(with_path <= admitted, "{with_path} by path, {admitted} admitted");
         }
         Ok(())
     }

@@ -1,14 +1,14 @@
 //! What became of requests, added up by minute: `usage`, and `usage_paths` beside it.
 //!
-//! Promises that a key's counts and the ways that they took are written in one transaction and forgotten in one. Never
-//! reads them.
+//! Promises that a key's counts and the ways that its requests took are forgotten in one transaction. Never reads them.
 
 use sqlx::QueryBuilder;
 use sqlx::sqlite::{Sqlite, SqlitePool};
 
 use super::{Connection, ROWS_MAX, signed};
 use crate::domain::clock::UnixMillis;
-use crate::limits::UsageDelta;
+use crate::domain::id::KeyId;
+use crate::limits::{PathCount, UsageDelta};
 
 /// Old rows forgotten at once, so that renewals never wait long behind it.
 const PRUNED_MAX: i64 = 5_000;
@@ -26,7 +26,6 @@ pub(super) async fn record(
     let mut transaction = counters.begin_with("BEGIN IMMEDIATE").await?;
     for deltas in deltas.chunks(ROWS_MAX) {
         add_counts(&mut transaction, deltas, at_minute).await?;
-        add_paths(&mut transaction, deltas, at_minute).await?;
         let admitted: Vec<_> = deltas.iter().filter(|delta| delta.counts.admitted() > 0).collect();
         if !admitted.is_empty() {
             // `column1`, `column2` are what both SQLite and PostgreSQL call the columns of a bare VALUES.
@@ -73,9 +72,14 @@ async fn add_counts(connection: &mut Connection, deltas: &[UsageDelta], at: Unix
     query.build().execute(connection).await.map(drop)
 }
 
-async fn add_paths(connection: &mut Connection, deltas: &[UsageDelta], at: UnixMillis) -> sqlx::Result<()> {
+pub(super) async fn record_paths(
+    counters: &SqlitePool,
+    paths: &[(KeyId, Vec<PathCount>)],
+    at: UnixMillis,
+) -> sqlx::Result<()> {
     let rows: Vec<_> =
-        deltas.iter().flat_map(|delta| delta.paths.iter().map(|path| (delta.key, path))).collect();
+        paths.iter().flat_map(|(key, paths)| paths.iter().map(move |path| (key, path))).collect();
+    let mut transaction = counters.begin_with("BEGIN IMMEDIATE").await?;
     for rows in rows.chunks(ROWS_MAX) {
         let mut query = QueryBuilder::<Sqlite>::new(
             "INSERT INTO usage_paths (key_id, at_minute, route, agent_id, agent, requests) ",
@@ -92,9 +96,9 @@ async fn add_paths(connection: &mut Connection, deltas: &[UsageDelta], at: UnixM
             " ON CONFLICT (key_id, at_minute, route, agent_id) DO UPDATE SET \
              agent = excluded.agent, requests = usage_paths.requests + excluded.requests",
         );
-        query.build().execute(&mut *connection).await?;
+        query.build().execute(&mut *transaction).await?;
     }
-    Ok(())
+    transaction.commit().await
 }
 
 pub(super) async fn prune(counters: &SqlitePool, now: UnixMillis) -> sqlx::Result<()> {

@@ -15,7 +15,8 @@ use crate::domain::clock::UnixMillis;
 use crate::domain::id::KeyId;
 use crate::domain::limit::Window;
 use crate::limits::{
-    Asks, Boot, Grants, Held, Ledger, LedgerError, MeterGrant, QuotaGrant, Returns, Span, UsageDelta,
+    Asks, Boot, Grants, Held, Ledger, LedgerError, MeterGrant, PathCount, QuotaGrant, Returns, Span,
+    UsageDelta,
 };
 
 /// Rows in one statement: well below SQLite's 32,766 parameters at nine a row.
@@ -50,6 +51,14 @@ impl Ledger for LocalLedger {
         now: UnixMillis,
     ) -> Result<(), LedgerError> {
         counts::record(&self.counters, deltas, at_minute, now).await.map_err(failed)
+    }
+
+    async fn record_paths(
+        &self,
+        paths: &[(KeyId, Vec<PathCount>)],
+        at_minute: UnixMillis,
+    ) -> Result<(), LedgerError> {
+        counts::record_paths(&self.counters, paths, at_minute).await.map_err(failed)
     }
 
     async fn beat(&self, until: UnixMillis) -> Result<(), LedgerError> {

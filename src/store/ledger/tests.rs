@@ -156,11 +156,12 @@ async fn old_counts_are_forgotten_and_recent_ones_kept() {
     let (database, ledger) = folder.open(&clock).await;
     ledger.begin(START, START).await.unwrap();
     let counts = crate::limits::Totals { allowed: 1, ..Default::default() };
-    let paths = vec![PathCount { route: Arc::from("r"), agent: None, requests: 1 }];
-    let delta = UsageDelta { key, counts, settled: 1, paths };
+    let paths = [(key, vec![PathCount { route: Arc::from("r"), agent: None, requests: 1 }])];
+    let delta = UsageDelta { key, counts, settled: 1 };
     for days_ago in [40, 33, 31, 0] {
         let at = UnixMillis(START.0 - days_ago * 86_400_000);
-        ledger.record_usage(std::slice::from_ref(&delta), at, START).await.unwrap();
+        ledger.record_usage(&[delta], at, START).await.unwrap();
+        ledger.record_paths(&paths, at).await.unwrap();
     }
     ledger.prune(START).await.unwrap();
     assert_eq!(allowed(&database, key).await, 2);

@@ -1,5 +1,5 @@
 -- Admitted requests by key, minute, route and agent. Every line has one of the same key and minute in `usage`, which
--- counts no fewer: both are written in one transaction, and forgotten together.
+-- counts no fewer: that is written first, and both are forgotten together.
 
 -- No agent: the route has none, and both of its columns are empty. `agent` is its slug when it was counted, because
 -- the count outlives the agent.
