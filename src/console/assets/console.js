@@ -4,6 +4,7 @@ import "./dialog.js";
 import "./copy.js";
 import "./refresh.js";
 import "./search.js";
+import "./chart.js";
 import { tellNotice } from "./live.js";
 
 document.documentElement.classList.add("scripted");

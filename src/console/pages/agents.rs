@@ -169,7 +169,7 @@ async fn ask_delete(
 ) -> Result<Response, Failure> {
     let shell = changing_frame(&operations, &visitor.caller, &org).await?;
     let agent = operations.read_agent(&visitor.caller, &org, &agent).await?;
-    let question = question(&operations, &visitor.caller, &org, &agent).await?;
+    let question = question(&agent, count_of_keys(&operations, &visitor.caller, &org, &agent).await?);
     let back = back(&shell);
     Ok(question.page(&shell, &format!("{back}/{}/delete", agent.id), &back))
 }
@@ -183,30 +183,32 @@ async fn delete(
     let caller = &visitor.caller;
     let shell = changing_frame(&operations, caller, &org).await?;
     let agent = operations.read_agent(caller, &org, &agent).await?;
-    let question = question(&operations, caller, &org, &agent).await?;
+    let keys = count_of_keys(&operations, caller, &org, &agent).await?;
+    let question = question(&agent, keys);
     let back = back(&shell);
     let action = format!("{back}/{}/delete", agent.id);
     if !question.is_answered_by(&answer) {
         return Ok(question.again(&shell, &action, &back, None, &answer.typed));
     }
     match operations.delete_agent(caller, &org, &agent.id.to_string(), expected(&answer.tag)).await {
-        Ok(revocation) if revocation.gateways > 0 => {
-            Ok(see_other(&format!("{back}?{}", revoked(&revocation))))
-        }
-        Ok(_) => Ok(see_other(&format!("{back}?done=deleted"))),
+        Ok(_) if keys == 0 => Ok(see_other(&format!("{back}?done=deleted"))),
+        Ok(revocation) => Ok(see_other(&format!("{back}?{}", revoked(&revocation)))),
         Err(Refused::Stale) => Ok(question.again(&shell, &action, &back, Some(STALE), &answer.typed)),
         Err(refused) => Err(refused.into()),
     }
 }
 
-async fn question(
+async fn count_of_keys(
     operations: &Operations,
     caller: &Caller,
     org: &str,
     agent: &AgentView,
-) -> Result<Question, Failure> {
+) -> Result<usize, Failure> {
     let slugs = slugs_of_keys(operations, caller, org).await?;
-    let keys = slugs.iter().filter(|slug| **slug == agent.slug.as_str()).count();
+    Ok(slugs.iter().filter(|slug| **slug == agent.slug.as_str()).count())
+}
+
+fn question(agent: &AgentView, keys: usize) -> Question {
     let lost = match keys {
         0 => "No key is limited to it, so none is lost.".to_owned(),
         1 => "The key that is limited to it is deleted with it: no gateway accepts it any more, and what it has \
@@ -217,7 +219,7 @@ async fn question(
              what they have running is cut."
         ),
     };
-    Ok(Question {
+    Question {
         title: "Delete",
         name: agent.name.to_string(),
         sentences: vec![lost, "Keys of the whole organization stay, and no longer open this agent.".to_owned()],
@@ -226,7 +228,7 @@ async fn question(
         tag: agent.tag().as_str().to_owned(),
         verb: "Delete Agent",
         tone: "danger",
-    })
+    }
 }
 
 /// The slug of the agent of every agent-scoped key that the caller may know of. There are at most as many as the cap.

@@ -2,18 +2,27 @@
 //!
 //! Handlers parse, call operations and render. Never decides who may do what: operations do.
 
+mod agents;
 mod assets;
+mod audit;
 mod chart;
+mod confirm;
 mod curl;
 mod failure;
 mod form;
 mod invitation;
 mod keys;
+mod members;
+mod named;
 mod notice;
+mod organizations;
+mod refusal;
+mod settings;
 mod sheet;
 mod shell;
 mod sign_in;
 mod time;
+mod usage;
 
 use askama::Template;
 use axum::Router;
@@ -33,6 +42,12 @@ const FORM_BYTES_MAX: usize = 64 * 1_024;
 pub(super) fn router() -> Router<Shared> {
     Router::new()
         .merge(keys::router())
+        .merge(usage::routes())
+        .merge(members::routes())
+        .merge(agents::routes())
+        .merge(audit::routes())
+        .merge(settings::routes())
+        .merge(organizations::routes())
         .route("/", get(sign_in::home))
         .route("/sign-in", get(sign_in::show).post(sign_in::enter))
         .route("/sign-out", post(sign_in::leave))

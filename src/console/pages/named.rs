@@ -95,21 +95,24 @@ impl Wrong {
     /// # Errors
     /// Where it says something else.
     pub(crate) fn of(refused: Refused) -> Result<Wrong, Failure> {
-        match refused {
-            Refused::Taken { .. } => {
-                Ok(Wrong { slug: Some("This slug is taken. Choose another.".to_owned()), ..Wrong::default() })
-            }
-            Refused::Invalid(problems) => Ok(Wrong {
-                name: wrong(&problems, "/name"),
-                slug: wrong(&problems, "/slug"),
+        if let Refused::Invalid(problems) = &refused {
+            return Ok(Wrong {
+                name: wrong(problems, "/name"),
+                slug: wrong(problems, "/slug"),
                 other: problems.first().map(|problem| sentence(&problem.detail)),
-            }),
-            Refused::Stale => Ok(Wrong { other: Some(STALE.to_owned()), ..Wrong::default() }),
-            at_cap @ Refused::AgentsAtCap { .. } => {
-                Ok(Wrong { other: Some(sentence(&at_cap.to_string())), ..Wrong::default() })
-            }
-            other => Err(other.into()),
+            });
         }
+        if matches!(refused, Refused::Taken { .. }) {
+            let slug = Some("This slug is taken. Choose another.".to_owned());
+            return Ok(Wrong { slug, ..Wrong::default() });
+        }
+        if matches!(refused, Refused::Stale) {
+            return Ok(Wrong { other: Some(STALE.to_owned()), ..Wrong::default() });
+        }
+        if matches!(refused, Refused::AgentsAtCap { .. }) {
+            return Ok(Wrong { other: Some(sentence(&refused.to_string())), ..Wrong::default() });
+        }
+        Err(refused.into())
     }
 }
 

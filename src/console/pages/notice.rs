@@ -45,6 +45,8 @@ pub(crate) enum Done {
     Created,
     /// A record without keys is gone.
     Deleted,
+    /// A member has no place any more.
+    Removed,
     /// The person has a new password.
     PasswordChanged,
     /// Sessions ended.
@@ -59,6 +61,7 @@ impl NoticeQuery {
             Done::Saved => "Saved.",
             Done::Created => "Created.",
             Done::Deleted => "Deleted.",
+            Done::Removed => "Removed.",
             Done::PasswordChanged => "Password changed. Every other session of yours has ended.",
             Done::SessionsEnded => "Signed out there.",
         };

@@ -1,4 +1,6 @@
-//! `/` and `/orgs`: where to begin, and, for operators, organizations made and deleted.
+//! `/orgs`: organizations to choose from, and, for operators, made and deleted.
+//!
+//! Promises that what deleting one takes along is said before.
 
 use askama::Template;
 use axum::Router;
@@ -31,7 +33,6 @@ const BACK: &str = "/orgs";
 /// The pages about organizations.
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
-        .route("/", get(begin))
         .route("/orgs", get(list))
         .route("/orgs/new", get(ask_new).post(create))
         .route("/orgs/{org}/delete", get(ask_delete).post(delete))
@@ -58,15 +59,6 @@ struct OrganizationsPage {
     is_operator: bool,
     rows: Vec<Row>,
     next: Option<String>,
-}
-
-/// Leads to the keys of the only organization, or to the list.
-async fn begin(State(operations): State<Operations>, Visitor(visitor): Visitor) -> Result<Response, Failure> {
-    let found = operations.list_organizations(&visitor.caller, None, 2).await?;
-    Ok(match found.items.as_slice() {
-        [only] if found.next.is_none() => see_other(&format!("/orgs/{}/keys", only.slug)),
-        _ => see_other(BACK),
-    })
 }
 
 async fn list(
@@ -124,7 +116,8 @@ async fn ask_delete(
 ) -> Result<Response, Failure> {
     let shell = operators_frame(&operations, &visitor.caller).await?;
     let organization = operations.read_organization(&visitor.caller, &org).await?;
-    let question = question(&operations, &visitor.caller, &organization).await?;
+    let keys = count_of_keys(&operations, &visitor.caller, &organization).await?;
+    let question = question(&organization, keys);
     Ok(question.page(&shell, &format!("{BACK}/{}/delete", organization.slug), BACK))
 }
 
@@ -137,41 +130,43 @@ async fn delete(
     let caller = &visitor.caller;
     let shell = operators_frame(&operations, caller).await?;
     let organization = operations.read_organization(caller, &org).await?;
-    let question = question(&operations, caller, &organization).await?;
+    let keys = count_of_keys(&operations, caller, &organization).await?;
+    let question = question(&organization, keys);
     let action = format!("{BACK}/{}/delete", organization.slug);
     if !question.is_answered_by(&answer) {
         return Ok(question.again(&shell, &action, BACK, None, &answer.typed));
     }
     let id = organization.id.to_string();
     match operations.delete_organization(caller, &id, expected(&answer.tag)).await {
-        Ok(revocation) if revocation.gateways > 0 => {
-            Ok(see_other(&format!("{BACK}?{}", revoked(&revocation))))
-        }
-        Ok(_) => Ok(see_other(&format!("{BACK}?done=deleted"))),
+        Ok(_) if keys == 0 => Ok(see_other(&format!("{BACK}?done=deleted"))),
+        Ok(revocation) => Ok(see_other(&format!("{BACK}?{}", revoked(&revocation)))),
         Err(Refused::Stale) => Ok(question.again(&shell, &action, BACK, Some(STALE), &answer.typed)),
         Err(refused) => Err(refused.into()),
     }
 }
 
-async fn question(
+async fn count_of_keys(
     operations: &Operations,
     caller: &Caller,
     organization: &OrganizationView,
-) -> Result<Question, Failure> {
-    let count = operations.list_keys(caller, &organization.id.to_string(), None, 1).await?.count;
-    let keys = match count {
+) -> Result<u64, Failure> {
+    Ok(operations.list_keys(caller, &organization.id.to_string(), None, 1).await?.count)
+}
+
+fn question(organization: &OrganizationView, keys: u64) -> Question {
+    let lost = match keys {
         0 => "It has no keys.".to_owned(),
         1 => "Its key is deleted: no gateway accepts it any more, and what it has running is cut.".to_owned(),
         _ => format!(
             "Its {} are deleted: no gateway accepts them any more, and what they have running is cut.",
-            counted(count, "key", "keys")
+            counted(keys, "key", "keys")
         ),
     };
-    Ok(Question {
+    Question {
         title: "Delete",
         name: organization.name.to_string(),
         sentences: vec![
-            keys,
+            lost,
             "Its agents and its members' places go with it. None of this can be brought back.".to_owned(),
         ],
         refusal: None,
@@ -179,7 +174,7 @@ async fn question(
         tag: organization.tag().as_str().to_owned(),
         verb: "Delete Organization",
         tone: "danger",
-    })
+    }
 }
 
 async fn frame(operations: &Operations, caller: &Caller) -> Result<Shell, Failure> {

@@ -113,11 +113,12 @@ pub(super) async fn home(
     State(operations): State<Operations>,
 ) -> Result<Response, Failure> {
     let caller = &visitor.caller;
-    let first = operations.list_organizations(caller, None, 1).await?.items;
-    match first.first() {
-        Some(first) => Ok(see_other(&format!("/orgs/{}/keys", first.slug))),
-        None if caller.is_operator() => Ok(see_other("/orgs")),
-        None => Err(Failure::NotPermitted),
+    let first = operations.list_organizations(caller, None, 2).await?.items;
+    match first.as_slice() {
+        [only] => Ok(see_other(&format!("/orgs/{}/keys", only.slug))),
+        [] if !caller.is_operator() => Err(Failure::NotPermitted),
+        // The list to choose from.
+        _ => Ok(see_other("/orgs")),
     }
 }
 

@@ -37,6 +37,7 @@ pub(crate) struct Stamp {
 
 impl Stamp {
     /// The words without markup.
+    #[cfg(test)]
     pub(crate) fn words(&self) -> &str {
         &self.words
     }

@@ -13,21 +13,21 @@ use crate::domain::limit::{Limits, Period, Quota, Rate, Window};
 /// The fields, as written.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct LimitFields {
-    pub(super) expires: String,
-    pub(super) rate_requests: String,
-    pub(super) rate_per: String,
-    pub(super) rate_burst: String,
-    pub(super) concurrency: String,
-    pub(super) quota_minute: String,
-    pub(super) quota_hour: String,
-    pub(super) quota_day: String,
-    pub(super) quota_week: String,
-    pub(super) quota_month: String,
+pub(crate) struct LimitFields {
+    pub(crate) expires: String,
+    pub(crate) rate_requests: String,
+    pub(crate) rate_per: String,
+    pub(crate) rate_burst: String,
+    pub(crate) concurrency: String,
+    pub(crate) quota_minute: String,
+    pub(crate) quota_hour: String,
+    pub(crate) quota_day: String,
+    pub(crate) quota_week: String,
+    pub(crate) quota_month: String,
 }
 
 /// Names of all fields here.
-pub(super) const FIELDS: [&str; 10] = [
+pub(crate) const FIELDS: [&str; 10] = [
     "expires",
     "rate_requests",
     "rate_per",
@@ -41,19 +41,25 @@ pub(super) const FIELDS: [&str; 10] = [
 ];
 
 /// A quota's field, for the template.
-pub(super) struct QuotaField<'a> {
-    pub(super) name: &'static str,
-    pub(super) label: &'static str,
-    pub(super) value: &'a str,
+pub(crate) struct QuotaField<'a> {
+    pub(crate) name: &'static str,
+    pub(crate) label: &'static str,
+    pub(crate) value: &'a str,
     /// What holds where it is left empty.
-    pub(super) usual: String,
+    pub(crate) usual: String,
 }
 
 const PERIODS: [Period; 4] = [Period::Second, Period::Minute, Period::Hour, Period::Day];
 
 impl LimitFields {
     /// The fields of a record.
-    pub(super) fn of(limits: &Limits, expires: Option<UnixMillis>, reading: &Reading) -> LimitFields {
+    pub(crate) fn of(limits: &Limits, expires: Option<UnixMillis>, reading: &Reading) -> LimitFields {
+        let expires = expires.map(|at| reading.local_field(at)).unwrap_or_default();
+        LimitFields { expires, ..LimitFields::without_expiry(limits) }
+    }
+
+    /// The fields of an organization's defaults, which have no expiry.
+    pub(crate) fn without_expiry(limits: &Limits) -> LimitFields {
         let quota = |window: Window| {
             let quotas = limits.quotas.iter().flatten();
             let found = quotas.into_iter().find(|quota| quota.per == window);
@@ -61,7 +67,7 @@ impl LimitFields {
         };
         let rate = limits.rate;
         LimitFields {
-            expires: expires.map(|at| reading.local_field(at)).unwrap_or_default(),
+            expires: String::new(),
             rate_requests: rate.map(|rate| rate.requests.to_string()).unwrap_or_default(),
             rate_per: rate.map_or(Period::Second, |rate| rate.per).as_str().to_owned(),
             rate_burst: rate.map(|rate| rate.burst.to_string()).unwrap_or_default(),
@@ -75,7 +81,7 @@ impl LimitFields {
     }
 
     /// The limits that the fields say. `before` is what holds: an explicit "no quota at all" has no field and stays.
-    pub(super) fn limits(&self, before: &Limits, problems: &mut Problems) -> Limits {
+    pub(crate) fn limits(&self, before: &Limits, problems: &mut Problems) -> Limits {
         let requests = number(&self.rate_requests, "rate_requests", problems);
         let burst = number(&self.rate_burst, "rate_burst", problems);
         if requests.is_none() && burst.is_some() && problems.is_empty() {
@@ -98,7 +104,7 @@ impl LimitFields {
     }
 
     /// The expiry that the field says.
-    pub(super) fn expiry(&self, reading: &Reading, problems: &mut Problems) -> Option<UnixMillis> {
+    pub(crate) fn expiry(&self, reading: &Reading, problems: &mut Problems) -> Option<UnixMillis> {
         let text = self.expires.trim();
         if text.is_empty() {
             return None;
@@ -121,7 +127,7 @@ impl LimitFields {
     }
 
     /// Fields of the quotas, with what the organization says.
-    pub(super) fn quota_fields(&self, organization: &Limits) -> Vec<QuotaField<'_>> {
+    pub(crate) fn quota_fields(&self, organization: &Limits) -> Vec<QuotaField<'_>> {
         let usual = |window: Window| {
             let quotas = organization.quotas.iter().flatten();
             quotas.into_iter().find(|quota| quota.per == window).map(|quota| quota.requests.to_string())
@@ -143,19 +149,19 @@ impl LimitFields {
     }
 
     /// The periods of a rate, and which one is chosen.
-    pub(super) fn periods(&self) -> Vec<(&'static str, bool)> {
+    pub(crate) fn periods(&self) -> Vec<(&'static str, bool)> {
         PERIODS.map(|period| (period.as_str(), period.as_str() == self.rate_per)).into()
     }
 
     /// Whether somebody wrote something into one of them.
-    pub(super) fn is_written(&self) -> bool {
+    pub(crate) fn is_written(&self) -> bool {
         let texts = [&self.expires, &self.rate_requests, &self.rate_burst, &self.concurrency];
         texts.iter().any(|text| !text.is_empty()) || self.quotas().iter().any(|(_, _, text)| !text.is_empty())
     }
 
     /// The field that an operation's pointer is about. Quotas are counted in the order that [`LimitFields::limits`]
     /// gives them.
-    pub(super) fn field(&self, pointer: &str) -> Option<&'static str> {
+    pub(crate) fn field(&self, pointer: &str) -> Option<&'static str> {
         if let Some(rest) = pointer.strip_prefix("/limits/quotas/") {
             let at: usize = rest.split('/').next()?.parse().ok()?;
             let mut written = self.quotas().into_iter().filter(|(_, _, text)| !text.trim().is_empty());

@@ -11,6 +11,8 @@ mod list;
 use axum::Router;
 use axum::routing::get;
 
+pub(crate) use limits::LimitFields;
+
 use super::failure::Failure;
 use crate::console::Shared;
 use crate::console::operations::{Caller, Operations};

@@ -329,22 +329,28 @@ fn agents(role: MemberRole, fields: &Fields) -> Option<Vec<String>> {
 
 impl Wrong {
     fn of(refused: Refused) -> Result<Wrong, Failure> {
-        let other = |text: String| Wrong { other: Some(text), ..Wrong::default() };
-        match refused {
-            Refused::Taken { .. } => Ok(Wrong {
-                email: Some("They are a member already, or invited.".to_owned()),
-                ..Wrong::default()
-            }),
-            Refused::Invalid(problems) => Ok(Wrong {
-                email: wrong(&problems, "/email"),
-                agents: wrong(&problems, "/agents").map(|_| AGENTS_WANTED.to_owned()),
-                other: problems.iter().find(is_elsewhere).map(|problem| sentence(&problem.detail)),
-            }),
-            Refused::Stale => Ok(other(STALE.to_owned())),
-            Refused::LastAdmin => Ok(other(LAST_ADMIN.to_owned())),
-            at_cap @ Refused::MembersAtCap { .. } => Ok(other(sentence(&at_cap.to_string()))),
-            refused => Err(refused.into()),
+        let other = |text: &str| Ok(Wrong { other: Some(sentence(text)), ..Wrong::default() });
+        if matches!(refused, Refused::Taken { .. }) {
+            let email = Some("They are a member already, or invited.".to_owned());
+            return Ok(Wrong { email, ..Wrong::default() });
         }
+        if let Refused::Invalid(problems) = &refused {
+            return Ok(Wrong {
+                email: wrong(problems, "/email"),
+                agents: wrong(problems, "/agents").map(|_| AGENTS_WANTED.to_owned()),
+                other: problems.iter().find(is_elsewhere).map(|problem| sentence(&problem.detail)),
+            });
+        }
+        if matches!(refused, Refused::Stale) {
+            return other(STALE);
+        }
+        if matches!(refused, Refused::LastAdmin) {
+            return other(LAST_ADMIN);
+        }
+        if matches!(refused, Refused::MembersAtCap { .. }) {
+            return other(&refused.to_string());
+        }
+        Err(refused.into())
     }
 }
 

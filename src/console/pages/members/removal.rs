@@ -45,7 +45,7 @@ pub(super) async fn remove(
     {
         // Who removed themselves may not see the list any more.
         Ok(()) if is_self(caller, &member) && !caller.is_operator() => return Ok(see_other("/")),
-        Ok(()) => return Ok(see_other(&format!("{back}?done=deleted"))),
+        Ok(()) => return Ok(see_other(&format!("{back}?done=removed"))),
         Err(Refused::Stale) => Some(STALE),
         // The question says why.
         Err(Refused::LastAdmin) => None,
