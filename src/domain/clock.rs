@@ -64,7 +64,9 @@ fn has_form_of_rfc3339(text: &[u8]) -> bool {
     };
     let offset_is_whole = match offset {
         Some([b'Z' | b'z']) => true,
-        Some([b'+' | b'-', hour @ .., b':', one, other]) => hour.len() == 2 && [one, other].iter().all(|b| b.is_ascii_digit()),
+        Some([b'+' | b'-', hour @ .., b':', one, other]) => {
+            hour.len() == 2 && [one, other].iter().all(|b| b.is_ascii_digit())
+        }
         _ => false,
     };
     marked && time.iter().all(u8::is_ascii_digit) && offset_is_whole
@@ -176,9 +178,19 @@ mod tests {
             assert_eq!(UnixMillis::parse_rfc3339(good), Some(UnixMillis(0)), "{good}");
         }
         for bad in [
-            "", "1970-01-01", "1970-01-01T00Z", "1970-01-01T00:00Z", "1970-01-01 00:00:00Z", "19700101T000000Z",
-            "1970-01-01T00:00:00", "1970-01-01T00:00:00+01", "1970-01-01T00:00:00.Z", "1970-01-01T00:00:00Z[UTC]",
-            "1970-13-01T00:00:00Z", "1969-12-31T23:59:59Z", "+001970-01-01T00:00:00Z",
+            "",
+            "1970-01-01",
+            "1970-01-01T00Z",
+            "1970-01-01T00:00Z",
+            "1970-01-01 00:00:00Z",
+            "19700101T000000Z",
+            "1970-01-01T00:00:00",
+            "1970-01-01T00:00:00+01",
+            "1970-01-01T00:00:00.Z",
+            "1970-01-01T00:00:00Z[UTC]",
+            "1970-13-01T00:00:00Z",
+            "1969-12-31T23:59:59Z",
+            "+001970-01-01T00:00:00Z",
         ] {
             assert_eq!(UnixMillis::parse_rfc3339(bad), None, "{bad}");
         }

@@ -19,7 +19,7 @@ async fn an_invitation_is_accepted_in_a_second_browser_and_then_works_no_more() 
         owner.fill("E-mail", &invited).await;
         owner.click("radio", "Agent admin").await;
         owner.click("checkbox", "billing").await;
-        owner.press("Invite").await;
+        owner.press("Create Invitation").await;
         owner.sees("not shown again").await;
         let address = invitation_shown(&owner).await;
         owner.act("Done").await;
@@ -37,7 +37,7 @@ async fn an_invitation_is_accepted_in_a_second_browser_and_then_works_no_more() 
         newcomer.sees("Acme Freight").await;
         newcomer.sees(&invited).await;
         newcomer.fill("Password", PASSWORD).await;
-        newcomer.press("Accept invitation").await;
+        newcomer.press("Join").await;
         newcomer.find("heading", "API Keys").await;
         newcomer.find("button", &account_menu(&invited)).await;
 
@@ -76,7 +76,7 @@ async fn a_member_who_is_disabled_or_removed_is_out_at_once() {
     sign_in(&clerk, CLERK).await;
     owner.take(&format!("Actions for {CLERK}"), "Remove").await;
     owner.find("dialog", "").await;
-    owner.press("Remove").await;
+    owner.press("Remove Member").await;
     owner.gone("dialog", "").await;
     owner.no_longer_sees(&format!("Actions for {CLERK}")).await;
     clerk.visit("/orgs/acme/keys").await;
@@ -96,7 +96,7 @@ async fn the_last_organization_admin_can_neither_be_demoted_nor_removed() {
     owner.gone("dialog", "").await;
     owner.take(&format!("Actions for {OWNER}"), "Remove").await;
     owner.find("dialog", "").await;
-    assert!(!owner.has("button", "Remove").await, "the last admin can be removed");
+    assert!(!owner.has("button", "Remove Member").await, "the last admin can be removed");
 }
 
 #[tokio::test]
@@ -122,7 +122,7 @@ async fn agents_come_are_renamed_and_take_their_keys_with_them() {
         if owner.has("textbox", "Type").await {
             owner.fill("Type", "returns").await;
         }
-        owner.press("Delete agent").await;
+        owner.press("Delete Agent").await;
         owner.gone("button", "Actions for Returns").await;
         owner.find("heading", "Agents").await;
         assert_eq!(stage.knock(&secret, "returns"), 401, "the agent's key outlives it");

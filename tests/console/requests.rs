@@ -119,7 +119,8 @@ async fn a_wrong_field_is_named_by_its_pointer() {
         (r#"{"type":"organization","agent":"echo"}"#, "/scope/agent"),
         (r#"{"type":"organization","colour":"red"}"#, "/scope/colour"),
     ] {
-        let answer = console.post("/organizations/acme/keys", &format!(r#"{{"name":"k","scope":{scope}}}"#)).await;
+        let answer =
+            console.post("/organizations/acme/keys", &format!(r#"{{"name":"k","scope":{scope}}}"#)).await;
         assert_eq!(answer.is_problem(422).pointers(), [pointer], "{scope}");
     }
 }

@@ -73,7 +73,8 @@ pub(super) async fn sign_in(
 
 /// Refuses to send a session's cookie where others could read it on its way.
 fn keep_cookies_private(site: &Site) -> Result<(), Problem> {
-    let refused = || Problem::with(StatusCode::FORBIDDEN, "signing in needs https: `console.public_url` is plain http");
+    let refused =
+        || Problem::with(StatusCode::FORBIDDEN, "signing in needs https: `console.public_url` is plain http");
     if site.may_sign_in() { Ok(()) } else { Err(refused()) }
 }
 

@@ -47,12 +47,12 @@ shape!(OrganizationId, AgentId, KeyId, MemberId, SessionId, AuditId => "Id", tex
     .format(Some(SchemaFormat::Custom("uuid".to_owned()))));
 
 shape!(Name => "Name", text("1 to 64 characters of any script, without control characters. White space at its ends is cut.")
-    .min_length(Some(1))
-    // Counts what is left once white space is cut, which `maxLength` could not.
-    .pattern(Some(format!(
-        "^[{WHITE}]*[^{WHITE}{CONTROL}]([^{CONTROL}]{{0,{}}}[^{WHITE}{CONTROL}])?[{WHITE}]*$",
-        NAME_CHARS_MAX - 2
-    ))));
+.min_length(Some(1))
+// Counts what is left once white space is cut, which `maxLength` could not.
+.pattern(Some(format!(
+    "^[{WHITE}]*[^{WHITE}{CONTROL}]([^{CONTROL}]{{0,{}}}[^{WHITE}{CONTROL}])?[{WHITE}]*$",
+    NAME_CHARS_MAX - 2
+))));
 
 shape!(Slug => "Slug", text("A name for addresses: 1 to 63 lower-case letters, digits and inner hyphens. Never of the form of an id.")
     .min_length(Some(1))

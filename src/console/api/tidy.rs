@@ -36,7 +36,9 @@ fn tidy(value: &mut Value) {
             lift_description(fields);
             for (name, field) in fields.iter_mut() {
                 match field {
-                    Value::String(text) if name == "description" || name == "summary" => *text = text.replace('\n', " "),
+                    Value::String(text) if name == "description" || name == "summary" => {
+                        *text = text.replace('\n', " ")
+                    }
                     Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
                     Value::Array(_) | Value::Object(_) => tidy(field),
                 }
@@ -60,7 +62,8 @@ fn lift_description(fields: &mut Map<String, Value>) {
     if !forms.iter().any(|form| form.get("type").is_some_and(|kind| kind == "null")) {
         return;
     }
-    let described = forms.iter_mut().filter_map(Value::as_object_mut).find_map(|form| form.remove("description"));
+    let described =
+        forms.iter_mut().filter_map(Value::as_object_mut).find_map(|form| form.remove("description"));
     if let Some(description) = described {
         fields.insert("description".to_owned(), description);
     }

@@ -56,7 +56,9 @@ impl TryFrom<WrittenScope> for NewScope {
     fn try_from(written: WrittenScope) -> Result<NewScope, &'static str> {
         match (written.r#type, written.agent) {
             (WrittenKind::Organization, None) => Ok(NewScope::Organization {}),
-            (WrittenKind::Organization, Some(_)) => Err("unknown field `agent`, which is for a key of one agent"),
+            (WrittenKind::Organization, Some(_)) => {
+                Err("unknown field `agent`, which is for a key of one agent")
+            }
             (WrittenKind::Agent, Some(agent)) => Ok(NewScope::Agent { agent }),
             (WrittenKind::Agent, None) => Err("missing field `agent`"),
         }

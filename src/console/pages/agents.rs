@@ -222,7 +222,10 @@ fn question(agent: &AgentView, keys: usize) -> Question {
     Question {
         title: "Delete",
         name: agent.name.to_string(),
-        sentences: vec![lost, "Keys of the whole organization stay, and no longer open this agent.".to_owned()],
+        sentences: vec![
+            lost,
+            "Keys of the whole organization stay, and no longer open this agent.".to_owned(),
+        ],
         refusal: None,
         typed: Some(agent.slug.to_string()),
         tag: agent.tag().as_str().to_owned(),

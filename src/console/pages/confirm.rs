@@ -61,7 +61,14 @@ impl Question {
     }
 
     /// The same after an answer that did not do.
-    pub(crate) fn again(&self, shell: &Shell, action: &str, back: &str, problem: Option<&str>, given: &str) -> Response {
+    pub(crate) fn again(
+        &self,
+        shell: &Shell,
+        action: &str,
+        back: &str,
+        problem: Option<&str>,
+        given: &str,
+    ) -> Response {
         self.render(StatusCode::UNPROCESSABLE_ENTITY, shell, action, back, problem, given)
     }
 

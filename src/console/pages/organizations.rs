@@ -84,7 +84,10 @@ async fn list(
     Ok(page(StatusCode::OK, &OrganizationsPage { shell, is_operator, rows, next }))
 }
 
-async fn ask_new(State(operations): State<Operations>, Visitor(visitor): Visitor) -> Result<Response, Failure> {
+async fn ask_new(
+    State(operations): State<Operations>,
+    Visitor(visitor): Visitor,
+) -> Result<Response, Failure> {
     let shell = operators_frame(&operations, &visitor.caller).await?;
     Ok(form(&shell, &purpose(), &Fields::default(), None))
 }

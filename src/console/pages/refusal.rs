@@ -4,7 +4,8 @@ use super::form::sentence;
 use crate::console::operations::{Expected, FieldProblem};
 
 /// What is said where a record changed between a form and its answer.
-pub(crate) const STALE: &str = "It has changed since this was opened. Look at what it is now, then decide again.";
+pub(crate) const STALE: &str =
+    "It has changed since this was opened. Look at what it is now, then decide again.";
 
 /// The state of a record that a form was filled in for, from its hidden field `tag`.
 pub(crate) fn expected(tag: &str) -> Expected {

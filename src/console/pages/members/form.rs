@@ -226,7 +226,8 @@ fn link_question(member: &MemberView) -> Question {
     }
 }
 
-const ALREADY_COME: &str = "They have come already and sign in by themselves, so there is no invitation to make anew.";
+const ALREADY_COME: &str =
+    "They have come already and sign in by themselves, so there is no invitation to make anew.";
 
 fn link(shell: &Shell, site: &Site, invited: &Invited) -> Response {
     let link = format!("{}/invitations/{}", site.public_url, invited.token.expose());

@@ -47,7 +47,9 @@ async fn everybody(operations: &Operations, caller: &Caller, org: &str) -> Resul
 
 /// Whether `member` is the only one who can act as an organization admin now.
 fn is_last_admin(member: &MemberView, everybody: &[MemberView]) -> bool {
-    let acts = |member: &MemberView| member.role == MemberRole::OrganizationAdmin && member.state == MemberStateView::Active;
+    let acts = |member: &MemberView| {
+        member.role == MemberRole::OrganizationAdmin && member.state == MemberStateView::Active
+    };
     acts(member) && everybody.iter().filter(|other| acts(other)).count() == 1
 }
 

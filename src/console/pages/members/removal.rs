@@ -41,16 +41,16 @@ pub(super) async fn remove(
     let member = operations.read_member(caller, &org, &member).await?;
     let back = back(&shell);
     let action = format!("{back}/{}/delete", member.id);
-    let problem = match operations.delete_member(caller, &org, &member.id.to_string(), expected(&answer.tag)).await
-    {
-        // Who removed themselves may not see the list any more.
-        Ok(()) if is_self(caller, &member) && !caller.is_operator() => return Ok(see_other("/")),
-        Ok(()) => return Ok(see_other(&format!("{back}?done=removed"))),
-        Err(Refused::Stale) => Some(STALE),
-        // The question says why.
-        Err(Refused::LastAdmin) => None,
-        Err(refused) => return Err(refused.into()),
-    };
+    let problem =
+        match operations.delete_member(caller, &org, &member.id.to_string(), expected(&answer.tag)).await {
+            // Who removed themselves may not see the list any more.
+            Ok(()) if is_self(caller, &member) && !caller.is_operator() => return Ok(see_other("/")),
+            Ok(()) => return Ok(see_other(&format!("{back}?done=removed"))),
+            Err(Refused::Stale) => Some(STALE),
+            // The question says why.
+            Err(Refused::LastAdmin) => None,
+            Err(refused) => return Err(refused.into()),
+        };
     let question = question(&operations, caller, &org, &member).await?;
     Ok(question.again(&shell, &action, &back, problem, ""))
 }
@@ -66,7 +66,9 @@ async fn question(
     let lost = match (is_self(caller, member), member.state) {
         (true, _) => "You lose access to this organization at once.",
         (false, MemberStateView::Invited) => "The invitation link stops working at once.",
-        (false, MemberStateView::Active | MemberStateView::Disabled) => "They are signed out within a second and lose access to this organization.",
+        (false, MemberStateView::Active | MemberStateView::Disabled) => {
+            "They are signed out within a second and lose access to this organization."
+        }
     };
     let kept = "Keys that they created stay and go on working; what they did stays in the audit log.";
     let sentences = if refusal.is_some() { Vec::new() } else { vec![lost.to_owned(), kept.to_owned()] };

@@ -101,15 +101,13 @@ pub(super) async fn change(
     }
     let before = operations.read_organization(caller, &org).await?;
     let problems = match fields.patch(&before.limits) {
-        Ok(patch) => {
-            match operations.change_organization(caller, &org, expected(&fields.tag), patch).await {
-                Ok(after) => return Ok(see_other(&format!("/orgs/{}/settings?done=saved", after.slug))),
-                Err(Refused::Invalid(found)) => Problems::from_fields(found, |pointer| fields.field(pointer)),
-                Err(Refused::Taken { .. }) => Problems::one("org-slug", "This slug is taken. Choose another."),
-                Err(Refused::Stale) => Problems::one("form", STALE),
-                Err(refused) => return Err(refused.into()),
-            }
-        }
+        Ok(patch) => match operations.change_organization(caller, &org, expected(&fields.tag), patch).await {
+            Ok(after) => return Ok(see_other(&format!("/orgs/{}/settings?done=saved", after.slug))),
+            Err(Refused::Invalid(found)) => Problems::from_fields(found, |pointer| fields.field(pointer)),
+            Err(Refused::Taken { .. }) => Problems::one("org-slug", "This slug is taken. Choose another."),
+            Err(Refused::Stale) => Problems::one("form", STALE),
+            Err(refused) => return Err(refused.into()),
+        },
         Err(problems) => problems,
     };
     fields.tag = before.tag().as_str().to_owned();

@@ -120,7 +120,10 @@ mod tests {
     #[test]
     fn a_quota_says_what_is_left_and_when_it_resets_in_the_readers_zone() {
         let card = shown(&quota(84_210, 100_000));
-        assert_eq!((card.title.as_str(), card.used.as_str(), card.of.as_str()), ("Today", "84,210", "of 100,000"));
+        assert_eq!(
+            (card.title.as_str(), card.used.as_str(), card.of.as_str()),
+            ("Today", "84,210", "of 100,000")
+        );
         assert_eq!(card.left, "15,790 left");
         let reset = card.reset.unwrap();
         assert_eq!(reset.words(), "in 9 h 57 min, at 00:00 CET");
@@ -130,7 +133,13 @@ mod tests {
     #[test]
     fn a_limit_that_gets_close_or_is_used_up_says_so_in_words() {
         assert_eq!((shown(&quota(79, 100)).class, shown(&quota(79, 100)).state), ("", None));
-        assert_eq!((shown(&quota(80, 100)).class, shown(&quota(80, 100)).state), ("near", Some("80 % used".into())));
-        assert_eq!((shown(&quota(100, 100)).class, shown(&quota(100, 100)).state), ("full", Some("Used up".into())));
+        assert_eq!(
+            (shown(&quota(80, 100)).class, shown(&quota(80, 100)).state),
+            ("near", Some("80 % used".into()))
+        );
+        assert_eq!(
+            (shown(&quota(100, 100)).class, shown(&quota(100, 100)).state),
+            ("full", Some("Used up".into()))
+        );
     }
 }

@@ -62,8 +62,7 @@ pub(crate) fn chart(usage: &UsageView, reading: &Reading, bucket_ms: Option<u64>
     let columns = buckets(usage, bucket_ms).map(|(point, end)| {
         let denied = &point.denied_by;
         let sums = counts(point.allowed, point.denied, point.failed, denied);
-        let reasons =
-            if sums.reasons.is_empty() { String::new() } else { format!(" ({})", sums.reasons) };
+        let reasons = if sums.reasons.is_empty() { String::new() } else { format!(" ({})", sums.reasons) };
         Column {
             words: format!(
                 "{}: {} allowed, {} denied{reasons}, {} failed",
@@ -99,14 +98,19 @@ pub(crate) fn most(usage: &UsageView) -> [Most; 2] {
 fn uses(used: impl Iterator<Item = (String, u64)>) -> Vec<Use> {
     let used: Vec<(String, u64)> = used.collect();
     let most = used.iter().map(|(_, requests)| *requests).max().unwrap_or(0);
-    let shown = |(name, requests)| Use { name, requests: grouped(requests), percent: percent(requests, most) };
+    let shown =
+        |(name, requests)| Use { name, requests: grouped(requests), percent: percent(requests, most) };
     used.into_iter().map(shown).collect()
 }
 
 /// Each bucket that is shown, with where it ends.
 fn buckets(usage: &UsageView, bucket_ms: Option<u64>) -> impl Iterator<Item = (&UsagePoint, UnixMillis)> {
     let length_ms = bucket_ms.unwrap_or(0);
-    usage.series.iter().take(BARS_MAX).map(move |point| (point, UnixMillis(point.at.0.0.saturating_add(length_ms))))
+    usage
+        .series
+        .iter()
+        .take(BARS_MAX)
+        .map(move |point| (point, UnixMillis(point.at.0.0.saturating_add(length_ms))))
 }
 
 fn counts(allowed: u64, denied: u64, failed: u64, by: &DeniedBy) -> Counts {
