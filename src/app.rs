@@ -17,7 +17,7 @@ use self::http::Port;
 use crate::config::reload::may_replace;
 use crate::config::{self, Config, Problems};
 use crate::console::{
-    self,
+    self, openid,
     operations::{Operations, Rules, SessionRules},
 };
 use crate::domain::clock::Clock;
@@ -121,7 +121,7 @@ impl App {
         };
         let gateway = Gateway::start(ports.gateway, &settings(&config), &planes)
             .context("cannot start a worker: the system gives no more threads")?;
-        let site = Arc::new(site(&config, &addresses));
+        let site = Arc::new(site(&config, &addresses, &clock)?);
         let operations = Operations::new(database.clone(), keys, limiter, clock, rules(&config, &site));
         let (leave, left) = watch::channel(false);
         let router = console::router(operations.clone(), Arc::clone(&site));
@@ -247,14 +247,18 @@ fn rules(config: &Config, site: &console::Site) -> Rules {
 }
 
 /// What the console is told of the deployment.
-fn site(config: &Config, addresses: &Addresses) -> console::Site {
+fn site(config: &Config, addresses: &Addresses, clock: &Clock) -> anyhow::Result<console::Site> {
+    let public_url = reached(&config.console.public_url, Some(addresses.console));
+    let openid = config.console.openid.as_ref();
+    let openid = openid.map(|settings| openid::Provider::new(settings, &public_url, clock.clone()));
     let gateway = addresses.gateway.first().copied();
-    console::Site {
-        public_url: reached(&config.console.public_url, Some(addresses.console)),
+    Ok(console::Site {
+        openid: openid.transpose()?,
+        public_url,
         gateway_url: reached(&config.gateway.public_url, gateway),
         routes: ArcSwap::from_pointee(config.routes.clone()),
         trusted_proxies: config.console.trusted_proxies.clone(),
-    }
+    })
 }
 
 /// A URL that was made of an address with port 0, with the port that the address was given.

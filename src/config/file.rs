@@ -102,7 +102,7 @@ section! {
         public_url: PublicUrl;
         /// How long people stay signed in.
         sessions: Sessions;
-        /// Addresses and networks of proxies whose `x-forwarded-for` and `forwarded` are believed. Default none.
+        /// Addresses and networks of proxies whose `x-forwarded-for` is believed. Default none.
         trusted_proxies: Listing<Network, 0>;
         /// Sign-in with a company account, by OpenID Connect. Default none: passwords only.
         openid: OpenId;

@@ -23,17 +23,13 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What the frame needs to know, worked out once.
 struct Frame {
     public_url: String,
-    policy: HeaderValue,
     is_https: bool,
 }
 
 /// Puts the front before `router`.
 pub(super) fn before(router: Router, site: &Site) -> Router {
-    let frame = Frame {
-        public_url: site.public_url.clone(),
-        policy: content_policy(site),
-        is_https: site.public_url.starts_with("https://"),
-    };
+    let frame =
+        Frame { public_url: site.public_url.clone(), is_https: site.public_url.starts_with("https://") };
     // A public URL that is no origin was refused with the configuration; without it the request's own host counts.
     let csrf = CsrfLayer::new().add_trusted_origin(&site.public_url).unwrap_or_default();
     router.layer(csrf).layer(from_fn_with_state(Arc::new(frame), around))
@@ -41,15 +37,10 @@ pub(super) fn before(router: Router, site: &Site) -> Router {
 
 /// What pages may load and where their forms may lead (Content Security Policy level 3). Nothing inline, nothing from
 /// elsewhere.
-fn content_policy(site: &Site) -> HeaderValue {
-    // Browsers hold a form's redirects to `form-action` too, and signing in with OpenID redirects to the provider.
-    let provider = site.form_origin().map(|origin| format!(" {origin}")).unwrap_or_default();
-    let policy = format!(
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
-         form-action 'self'{provider}; base-uri 'none'; frame-ancestors 'none'"
-    );
-    HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
-}
+const CONTENT_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+     form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+);
 
 async fn around(State(frame): State<Arc<Frame>>, request: Request, next: Next) -> Response {
     let id = Uuid::now_v7().to_string();
@@ -65,7 +56,7 @@ async fn around(State(frame): State<Arc<Frame>>, request: Request, next: Next) -
     if headers.get(header::CACHE_CONTROL).is_none() {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
-    headers.insert(header::CONTENT_SECURITY_POLICY, frame.policy.clone());
+    headers.insert(header::CONTENT_SECURITY_POLICY, CONTENT_POLICY);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(OPENER_POLICY, HeaderValue::from_static("same-origin"));

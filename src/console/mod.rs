@@ -5,6 +5,7 @@
 
 pub mod api;
 mod front;
+pub mod openid;
 pub mod operations;
 mod pages;
 mod session;
@@ -29,6 +30,8 @@ pub struct Site {
     pub gateway_url: String,
     /// The gateway's routes, for the examples that a new key is shown with. Swapped by a reload.
     pub routes: ArcSwap<Vec<Route>>,
+    /// Who vouches for people besides their passwords.
+    pub openid: Option<openid::Provider>,
     /// Whose `x-forwarded-for` is believed.
     pub trusted_proxies: Vec<Network>,
 }
@@ -52,16 +55,6 @@ impl Site {
     fn host(&self) -> Option<String> {
         let authority: http::uri::Authority = self.authority().parse().ok()?;
         Some(authority.host().trim_matches(['[', ']']).to_owned())
-    }
-
-    /// Whether people may sign in with a company account.
-    fn has_openid(&self) -> bool {
-        false
-    }
-
-    /// The origin besides our own that forms may lead to.
-    fn form_origin(&self) -> Option<&str> {
-        None
     }
 }
 

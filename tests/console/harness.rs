@@ -75,8 +75,9 @@ impl Answer {
 }
 
 /// The deployment that these tests speak for.
-fn site() -> console::Site {
+pub(crate) fn site() -> console::Site {
     console::Site {
+        openid: None,
         public_url: "https://keys.example.com".to_owned(),
         gateway_url: "https://api.example.com".to_owned(),
         routes: ArcSwap::from_pointee(Vec::new()),
@@ -90,6 +91,10 @@ impl Console {
     }
 
     pub(crate) async fn start_with(clock: Clock) -> Console {
+        Console::start_on(clock, Arc::new(site())).await
+    }
+
+    pub(crate) async fn start_on(clock: Clock, site: Arc<console::Site>) -> Console {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keystile.db");
         let database = Database::open(&DatabaseUrl::Sqlite(path.clone()), clock.clone()).await.unwrap();
@@ -124,8 +129,8 @@ impl Console {
             limiter,
             clock,
             token: token.expose().to_owned(),
-            operations: operations.clone(),
-            router: console::router(operations, Arc::new(site())),
+            router: console::router(operations.clone(), site),
+            operations,
             tables,
             _keeper_runs_until_dropped: running,
         }

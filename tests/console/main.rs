@@ -9,7 +9,12 @@ mod concurrency;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+#[path = "../support/openid.rs"]
+mod identity_provider;
+#[cfg(test)]
 mod keys;
+#[cfg(test)]
+mod openid;
 #[cfg(test)]
 mod organizations;
 #[cfg(test)]

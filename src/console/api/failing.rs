@@ -44,6 +44,7 @@ async fn console() -> Console {
     let acme = NewOrganization { slug, name, time_zone: None, limits: None };
     operations.create_organization(&caller, acme).await.unwrap();
     let site = Site {
+        openid: None,
         public_url: "https://keys.example.com".to_owned(),
         gateway_url: "https://api.example.com".to_owned(),
         routes: arc_swap::ArcSwap::default(),

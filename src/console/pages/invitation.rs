@@ -111,7 +111,7 @@ fn asked(
         token,
         chars_min: PASSWORD_CHARS_MIN,
         may_sign_in: site.may_sign_in(),
-        with_openid: site.has_openid(),
+        with_openid: site.openid.is_some(),
         problems,
     };
     page(status, &shown)

@@ -15,6 +15,7 @@ mod keys;
 mod members;
 mod named;
 mod notice;
+mod openid;
 mod organizations;
 mod refusal;
 mod settings;
@@ -32,8 +33,10 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 
 use super::Shared;
+use super::openid::CALLBACK;
 pub(crate) use assets::asset;
 pub(super) use failure::Failure;
+pub(crate) use sign_in::local;
 
 /// Largest form: names and limits are under a kibibyte.
 const FORM_BYTES_MAX: usize = 64 * 1_024;
@@ -50,6 +53,8 @@ pub(super) fn router() -> Router<Shared> {
         .merge(organizations::routes())
         .route("/", get(sign_in::home))
         .route("/sign-in", get(sign_in::show).post(sign_in::enter))
+        .route("/sign-in/openid", get(openid::begin))
+        .route(CALLBACK, get(openid::finish))
         .route("/sign-out", post(sign_in::leave))
         .route("/invitations/{token}", get(invitation::show).post(invitation::accept))
         .route("/assets/{version}/{name}", get(assets::serve))

@@ -22,7 +22,7 @@ use crate::console::session::{self, Visitor};
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Onward {
-    next: String,
+    pub(super) next: String,
 }
 
 /// The form, as written.
@@ -48,7 +48,13 @@ struct SignInPage<'a> {
 impl<'a> SignInPage<'a> {
     fn new(site: &Site, next: &'a str, email: &'a str) -> SignInPage<'a> {
         let may_sign_in = site.may_sign_in();
-        SignInPage { refusal: None, next: local(next), email, may_sign_in, with_openid: site.has_openid() }
+        SignInPage {
+            refusal: None,
+            next: local(next),
+            email,
+            may_sign_in,
+            with_openid: site.openid.is_some(),
+        }
     }
 }
 
