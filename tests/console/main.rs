@@ -18,6 +18,14 @@ mod openid;
 #[cfg(test)]
 mod organizations;
 #[cfg(test)]
+mod pages_front;
+#[cfg(test)]
+mod pages_keys;
+#[cfg(test)]
+mod pages_list;
+#[cfg(test)]
+mod pages_visitor;
+#[cfg(test)]
 mod records;
 #[cfg(test)]
 mod requests;

@@ -56,6 +56,8 @@ function stepBack() {
 
 // Shows the page that a form led to. The dialog is gone, and so is its step in the history.
 async function land(page) {
+  // A page without a bar is the way in: the session is over.
+  if (page.redirected && !page.document.querySelector("body > header.bar")) return location.assign(page.address);
   await stepBack();
   current()?.remove();
   showPage(page.document);
@@ -174,6 +176,6 @@ const asPage = document.querySelector("main > dialog.dialog[open]");
 if (asPage) {
   if (history.state?.dialog) history.replaceState(null, "");
   guard(asPage);
-  const first = asPage.querySelector("[aria-invalid=true], [autofocus]");
+  const first = asPage.querySelector("[aria-invalid=true]") ?? asPage.querySelector("[autofocus], [data-focus]");
   first?.focus();
 }

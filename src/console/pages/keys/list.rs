@@ -19,6 +19,7 @@ use crate::console::pages::shell::{Place, Shell};
 use crate::console::pages::time::{Reading, Stamp};
 use crate::console::session::Visitor;
 use crate::console::view::{KeyView, ScopeView};
+use crate::domain::role::Role;
 use crate::domain::scope::Access;
 
 /// Pips are drawn up to this cap; beyond it they are too many to count.
@@ -193,7 +194,7 @@ impl ListQuery {
                 "state" => state(&one.0, reading).0.cmp(state(&other.0, reading).0),
                 "used" => one.0.last_used_at.cmp(&other.0.last_used_at),
                 "requests" => one.1.iter().sum::<u64>().cmp(&other.1.iter().sum::<u64>()),
-                _ => one.0.created_at.cmp(&other.0.created_at),
+                _ => (one.0.created_at, one.0.id).cmp(&(other.0.created_at, other.0.id)),
             }
         };
         // Whatever is alike stands newest first, in either direction.
@@ -277,9 +278,10 @@ impl Row {
     fn new(key: &KeyView, hours: &[u64; 24], reading: &Reading, base: &str) -> Row {
         let (scope, scope_class) = scope_words(&key.scope);
         let (state, state_class) = state(key, reading);
-        let expiry = key
-            .expires_at
-            .map(|expiry| (if state_class == "over" { "" } else { "expires " }, reading.relative(expiry.0)));
+        let expiry = key.expires_at.map(|expiry| match expiry.0 <= reading.now() {
+            true => ("", reading.relative(expiry.0)),
+            false => ("until ", reading.date(expiry.0)),
+        });
         Row {
             name: key.name.to_string(),
             address: format!("{base}/{}", key.id),
