@@ -140,6 +140,18 @@ impl Browser {
         format!("{}{query}", url.path())
     }
 
+    /// Waits until path and query hold a text.
+    pub(crate) async fn comes_to(&self, part: &str) {
+        let mut last = String::new();
+        for _ in Turns::new() {
+            last = self.path().await;
+            if last.contains(part) {
+                return;
+            }
+        }
+        panic!("the browser is at {last}, without {part}");
+    }
+
     /// Runs a script of the test's own; `arguments` as in its text.
     pub(crate) async fn run(&self, script: &str, arguments: Vec<Value>) -> Value {
         self.client.execute(script, arguments).await.unwrap_or_else(|error| panic!("{error}\n{script}"))

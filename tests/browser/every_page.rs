@@ -88,8 +88,9 @@ async fn every_page_of_an_agent_admin_and_of_an_operator_is_sound_in_every_width
     faults.extend(failure(&mut browser, "/orgs/acme/members", "forbidden", "403").await);
     faults.extend(failure(&mut browser, "/orgs/acme/nothing", "unknown-page", "404").await);
 
+    browser.follow("Go to API Keys").await;
     browser.take(&format!("Account menu: {CLERK}"), "Sign out").await;
-    browser.visit("/sign-in").await;
+    browser.find("heading", "Sign in").await;
     fill_sign_in(&browser, OPERATOR).await;
     browser.find("button", &format!("Account menu: {OPERATOR}")).await;
     for (page, name) in [

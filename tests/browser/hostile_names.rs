@@ -45,7 +45,7 @@ async fn hostile_names_are_text_on_every_page() {
         browser.visit(&format!("/orgs/{organization}/settings")).await;
         browser.fill("Name", &name).await;
         browser.press("Save").await;
-        browser.find("button", &format!("Account menu: {name}")).await;
+        browser.sees("Saved").await;
         let places = Places { organization: &organization, key: &key.id, agent: "sly", member: &member };
         for page in places.pages().iter().filter(|page| !page.ends_with(".csv")) {
             browser.visit(page).await;
@@ -59,7 +59,7 @@ async fn hostile_names_are_text_on_every_page() {
             assert!(wide.as_u64() <= Some(320), "{page} is {wide} wide with {name:?}");
         }
         browser.look(Looks::DESKTOP).await;
-        browser.take(&format!("Account menu: {name}"), "Sign out").await;
+        browser.take(&format!("Account menu: {person}"), "Sign out").await;
         browser.find("heading", "Sign in").await;
     }
 }
@@ -79,6 +79,8 @@ async fn hostile_names_are_text_in_dialogs_and_messages() {
             browser.gone("dialog", "").await;
         }
         browser.fill("Search keys", &name).await;
+        // The address follows once the list is the answer.
+        browser.comes_to("q=").await;
         browser.find("button", &format!("Actions for {name}")).await;
         browser.take(&format!("Actions for {name}"), "Delete").await;
         browser.press("Delete key").await;

@@ -42,7 +42,11 @@ pub(crate) async fn judge(browser: &mut Browser, page: &str) -> Vec<String> {
 pub(crate) async fn keep_screenshot(browser: &Browser, page: &str) {
     let metrics = browser.cdp("Page.getLayoutMetrics", json!({})).await;
     let (content, view) = (&metrics["cssContentSize"], &metrics["cssLayoutViewport"]);
-    let height = content["height"].as_f64().unwrap().max(view["clientHeight"].as_f64().unwrap());
+    let visible = view["clientHeight"].as_f64().unwrap();
+    // A dialog on top has its place in the window, and dims no more than that.
+    let is_dialog =
+        browser.run("return document.querySelector('dialog:modal') !== null", Vec::new()).await == true;
+    let height = if is_dialog { visible } else { content["height"].as_f64().unwrap().max(visible) };
     let clip = json!({ "x": 0, "y": 0, "width": view["clientWidth"], "height": height, "scale": 1 });
     let wanted = json!({ "format": "png", "captureBeyondViewport": true, "clip": clip });
     let picture = browser.cdp("Page.captureScreenshot", wanted).await;
@@ -59,17 +63,12 @@ async fn axe_findings(browser: &Browser) -> Vec<String> {
     findings.iter().map(|finding| format!("{looks}: {}", finding.as_str().unwrap_or_default())).collect()
 }
 
-/// What sticks out at the right of the page, if anything does.
-async fn sideways(browser: &Browser) -> Option<String> {
-    let stick_out = "
-        const width = document.documentElement.clientWidth;
-        if (document.documentElement.scrollWidth <= arguments[0] && document.body.scrollWidth <= arguments[0]) return null;
-        const outside = [...document.querySelectorAll('body *')].filter((each) => each.getBoundingClientRect().right > arguments[0] + 1);
-        return outside.slice(0, 3).map((each) => each.outerHTML.slice(0, 160)).join(' | ');";
+/// What sticks out at the right of the page, or of the box that it stands in.
+async fn sideways(browser: &Browser) -> Vec<String> {
     let width = browser.looks().0.pixels().0;
-    let found = browser.run(stick_out, vec![json!(width)]).await;
-    let found = found.as_str()?;
-    Some(format!("scrolls sideways at {width} px: {found}"))
+    let found = browser.run(include_str!("sideways.js"), vec![json!(width)]).await;
+    let found = found.as_array().cloned().unwrap_or_default();
+    found.iter().map(|each| format!("{width} px: {}", each.as_str().unwrap_or_default())).collect()
 }
 
 fn target() -> PathBuf {
