@@ -127,7 +127,7 @@ impl Browser {
         severe.map(|entry| entry["message"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
-    /// Goes to a path of the console.
+    /// Goes to a path of the console, or to a page that the test wrote itself.
     pub(crate) async fn visit(&self, path: &str) {
         let url = if path.starts_with("data:") { path.to_owned() } else { format!("{}{path}", self.base) };
         self.client.goto(&url).await.unwrap_or_else(|error| panic!("{path}: {error}"));
@@ -205,6 +205,19 @@ impl Browser {
             }
         }
         panic!("the page at {} still shows {text:?}:\n{shown}", self.path().await);
+    }
+
+    /// Waits until the page says a text to those who listen.
+    pub(crate) async fn hears(&self, text: &str) {
+        let regions = "return [...document.querySelectorAll('[role=status]')].map((each) => each.textContent).join(' ')";
+        let mut said = String::new();
+        for _ in Turns::new() {
+            said = self.run(regions, Vec::new()).await.as_str().unwrap_or_default().to_owned();
+            if said.contains(text) {
+                return;
+            }
+        }
+        panic!("the page at {} does not say {text:?}, but {said:?}", self.path().await);
     }
 
     /// Whether the page shows a text now.

@@ -71,6 +71,13 @@ async fn every_page_about_people_and_agents_is_sound_in_every_width_and_theme() 
     browser.visit("/orgs/acme/members").await;
     browser.press(&format!("Account menu: {OWNER}")).await;
     faults.extend(judge(&mut browser, "account-menu").await);
+    stage.organization("books", "Second Hand Books", &[]);
+    stage.member("books", OWNER, json!({ "role": "organization-admin" }));
+    browser.visit("/orgs/acme/keys").await;
+    browser.press("Organization: Acme Freight. Switch organization").await;
+    faults.extend(judge(&mut browser, "organization-switcher").await);
+    browser.act("Second Hand Books").await;
+    browser.sees("0 of 10 keys").await;
     none(&faults);
 }
 
@@ -123,6 +130,8 @@ async fn every_page_before_the_sign_in_is_sound_in_every_width_and_theme() {
         "{refused:?}"
     );
     faults.extend(judge(&mut browser, "sign-in-refused").await);
+    browser.visit("/api/docs").await;
+    faults.extend(judge(&mut browser, "api-docs").await);
     browser.visit(&format!("/invitations/{token}")).await;
     faults.extend(judge(&mut browser, "invitation").await);
     faults.extend(failure(&mut browser, "/invitations/unknown", "invitation-unknown", "").await);
@@ -176,6 +185,10 @@ async fn people_who_ask_for_no_motion_get_none() {
 /// Keys of every kind, one of which was used; its id.
 fn used_keys(stage: &Stage) -> String {
     let (used, secret) = stage.key("Invoice importer", Some("billing"));
+    let by_a_person =
+        json!({ "name": "Data warehouse export", "scope": { "type": "agent", "agent": "billing" } });
+    let made = stage.plain().signed_in(CLERK).post_json("/api/v1/organizations/acme/keys", &by_a_person);
+    assert_eq!(made.status, 201, "{}", made.body);
     stage.key("Nightly reconciliation", None);
     let (disabled, _) = stage.key("Staging", Some("intake"));
     stage.management.expect(

@@ -51,7 +51,7 @@ async fn hostile_names_are_text_on_every_page() {
             browser.visit(page).await;
             is_text(&browser, page, &name).await;
         }
-        browser.look(Looks(Width::Narrow, Theme::Light)).await;
+        browser.look(Looks(Width::Of(320), Theme::Light)).await;
         for page in ["keys", "agents", "members", "audit"] {
             let page = format!("/orgs/{organization}/{page}");
             browser.visit(&page).await;

@@ -20,6 +20,9 @@ static AXE: LazyLock<String> = LazyLock::new(|| {
     format!("{library}\n{}", include_str!("axe.js"))
 });
 
+/// Widths besides desktop and phone at which nothing may stick out, the narrowest first.
+const BETWEEN: [u32; 5] = [320, 480, 640, 768, 1024];
+
 /// Judges the page that the browser is at in every width and theme, and keeps a screenshot of each under `page`.
 ///
 /// The answer is empty where nothing is wrong.
@@ -31,8 +34,10 @@ pub(crate) async fn judge(browser: &mut Browser, page: &str) -> Vec<String> {
         faults.extend(axe_findings(browser).await);
         faults.extend(sideways(browser).await);
     }
-    browser.look(Looks(Width::Narrow, Theme::Light)).await;
-    faults.extend(sideways(browser).await);
+    for pixels in BETWEEN {
+        browser.look(Looks(Width::Of(pixels), Theme::Light)).await;
+        faults.extend(sideways(browser).await);
+    }
     browser.look(Looks::DESKTOP).await;
     faults.extend(browser.complaints().await);
     faults.iter().map(|fault| format!("{page}: {fault}")).collect()
@@ -91,4 +96,20 @@ fn base64(text: &str) -> Vec<u8> {
         bits.to_be_bytes()[1..group.len()].to_vec()
     });
     bytes.collect()
+}
+
+#[tokio::test]
+async fn a_page_with_faults_is_found_at_fault() {
+    let driver = crate::driver::Driver::start();
+    let mut browser = Browser::open(&driver, "", crate::looks::Scripts::On).await;
+    let page = "<!doctype html><html lang=en><title>t</title><main><h1>t</h1><input><script>console.error('wrong')</script>
+        <div style='width:200px'><p style='width:300px'>x</p></div><div style='width:1300px'>y</div></main>";
+    browser.visit(&format!("data:text/html,{page}")).await;
+    let faults = judge(&mut browser, "faulty").await.join("\n");
+    for fault in ["wrong", "desktop-dark: label at input", "scrolls sideways to 13", "holds 300 in 200"] {
+        assert!(faults.contains(fault), "no {fault:?} in:\n{faults}");
+    }
+    let well = "<!doctype html><html lang=en><title>t</title><main><h1>t</h1></main>";
+    browser.visit(&format!("data:text/html,{well}")).await;
+    assert_eq!(judge(&mut browser, "well").await, Vec::<String>::new());
 }

@@ -36,6 +36,24 @@ async fn without_scripts_a_key_has_the_same_life() {
     }
 }
 
+#[tokio::test]
+async fn the_usage_page_counts_on_by_itself_and_keeps_what_was_opened() {
+    let stage = Stage::new();
+    let (key, secret) = stage.key("counted", None);
+    let browser = stage.signed_in(OWNER, Scripts::On).await;
+    browser.visit(&format!("/orgs/acme/keys/{key}/usage")).await;
+    browser.sees("0 allowed").await;
+    browser.press("The same numbers as a table").await;
+    browser.run("window.isTheSamePage = true", Vec::new()).await;
+    for _ in 0..3 {
+        assert_eq!(stage.knock(&secret, "intake"), 200);
+    }
+    browser.sees("3 allowed").await;
+    browser.sees("Together").await;
+    assert_eq!(browser.run("return window.isTheSamePage === true", Vec::new()).await, true);
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+}
+
 async fn lives_at_every_width_and_theme(person: &str) {
     let stage = Stage::new();
     let mut browser = stage.browser(Scripts::On).await;
@@ -63,7 +81,7 @@ async fn whole_life(stage: &Stage, browser: &Browser, person: &str, scripts: Scr
     assert_eq!(stage.knock(&secret, "billing"), 200, "a new name changes nothing else");
     see_usage(browser, &renamed).await;
     disable_and_enable(stage, browser, &renamed, &secret).await;
-    delete(stage, browser, &renamed, &secret).await;
+    delete(stage, browser, &renamed, &secret, scripts).await;
 }
 
 /// From the list through the dialog back to the list, with a key that passes the gateway.
@@ -85,6 +103,7 @@ async fn create(stage: &Stage, browser: &Browser, person: &str, name: &str, scri
     if scripts == Scripts::On {
         browser.press("Copy").await;
         browser.find("button", "Copied").await;
+        browser.hears("Secret copied").await;
         assert_eq!(clipboard(browser).await, secret);
     }
     assert_eq!(stage.knock(&secret, "billing"), 200, "a new key opens the way");
@@ -126,13 +145,16 @@ async fn disable_and_enable(stage: &Stage, browser: &Browser, name: &str, secret
     }
 }
 
-async fn delete(stage: &Stage, browser: &Browser, name: &str, secret: &str) {
+async fn delete(stage: &Stage, browser: &Browser, name: &str, secret: &str, scripts: Scripts) {
     browser.take(&format!("Actions for {name}"), "Delete").await;
     browser.find("dialog", "Delete").await;
     browser.sees(name).await;
     browser.fill("Type the name to confirm", name).await;
     browser.press("Delete key").await;
     browser.sees("Revoked on 1 of 1 gateways in").await;
+    if scripts == Scripts::On {
+        browser.hears("Revoked on 1 of 1 gateways in").await;
+    }
     browser.sees("0 of 10 keys").await;
     assert_eq!(stage.knock(secret, "billing"), 401, "a deleted key is refused");
 }

@@ -5,8 +5,8 @@
 pub(crate) enum Width {
     Desktop,
     Phone,
-    /// The narrowest that pages must fit.
-    Narrow,
+    /// So many pixels.
+    Of(u32),
 }
 
 /// What the person's system prefers.
@@ -50,7 +50,7 @@ impl Width {
         match self {
             Width::Desktop => (1280, 900),
             Width::Phone => (360, 780),
-            Width::Narrow => (320, 640),
+            Width::Of(pixels) => (pixels, 800),
         }
     }
 }
