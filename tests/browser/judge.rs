@@ -21,7 +21,7 @@ static AXE: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// Widths besides desktop and phone at which nothing may stick out, the narrowest first.
-const BETWEEN: [u32; 5] = [320, 480, 640, 768, 1024];
+const BETWEEN: [u32; 6] = [320, 480, 721, 768, 925, 1024];
 
 /// Judges the page that the browser is at in every width and theme, and keeps a screenshot of each under `page`.
 ///
@@ -109,7 +109,7 @@ async fn a_page_with_faults_is_found_at_fault() {
     for fault in ["wrong", "desktop-dark: label at input", "scrolls sideways to 13", "holds 300 in 200"] {
         assert!(faults.contains(fault), "no {fault:?} in:\n{faults}");
     }
-    let well = "<!doctype html><html lang=en><title>t</title><main><h1>t</h1></main>";
+    let well = "<!doctype html><html lang=en><meta name=viewport content=width=device-width><title>t</title><main><h1>t</h1></main>";
     browser.visit(&format!("data:text/html,{well}")).await;
     assert_eq!(judge(&mut browser, "well").await, Vec::<String>::new());
 }
