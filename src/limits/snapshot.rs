@@ -34,7 +34,9 @@ pub struct LimitUse {
     pub kind: LimitKind,
     /// The period of a rate or the window of a quota, as the API says it.
     pub per: Option<&'static str>,
-    /// The most that may be used.
+    /// Requests per [`LimitUse::per`] of a rate.
+    pub requests: Option<u64>,
+    /// The most that may be used; a rate's burst.
     pub limit: u64,
     /// Used now.
     pub used: u64,
@@ -54,6 +56,7 @@ impl Account {
             lines.push(LimitUse {
                 kind: LimitKind::Rate,
                 per: Some(rate.per.as_str()),
+                requests: Some(rate.requests),
                 limit: rule.burst,
                 used: rule.burst - remaining,
                 remaining,
@@ -64,7 +67,7 @@ impl Account {
             let (limit, used) = (u64::from(limit), u64::from(self.in_flight()));
             let remaining = limit.saturating_sub(used);
             let kind = LimitKind::Concurrency;
-            lines.push(LimitUse { kind, per: None, limit, used, remaining, resets_at: None });
+            lines.push(LimitUse { kind, per: None, requests: None, limit, used, remaining, resets_at: None });
         }
         for quota in limits.quotas() {
             let lease = self.quota(quota.per).load();
@@ -75,6 +78,7 @@ impl Account {
             lines.push(LimitUse {
                 kind: LimitKind::Quota,
                 per: Some(quota.per.as_str()),
+                requests: None,
                 limit: quota.requests,
                 used,
                 remaining: quota.requests.saturating_sub(used),

@@ -19,7 +19,7 @@ ROOT = HERE.parent.parent
 SEED = os.environ.get("SCHEMATHESIS_SEED", "20261123")
 EXAMPLES = os.environ.get("SCHEMATHESIS_EXAMPLES", "25")
 SCHEMATHESIS = ROOT / "target/schemathesis/bin/schemathesis"
-KEYSTILE = ROOT / "target/debug/keystile"
+KEYSTILE = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug/keystile"
 
 
 def ask(demo, path):

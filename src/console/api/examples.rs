@@ -131,7 +131,7 @@ fn usage() -> Value {
     json!({
         "asOf": CREATED_AT,
         "limits": [
-            {"kind": "rate", "per": "second", "limit": 100, "used": 3, "remaining": 97, "resetsAt": "2026-11-23T14:02:31.183Z"},
+            {"kind": "rate", "per": "second", "requests": 100, "limit": 100, "used": 3, "remaining": 97, "resetsAt": "2026-11-23T14:02:31.183Z"},
             {"kind": "concurrency", "per": null, "limit": 5, "used": 1, "remaining": 4, "resetsAt": null},
             {"kind": "quota", "per": "day", "limit": 100_000, "used": 240, "remaining": 99_760, "resetsAt": "2026-11-23T23:00:00.000Z"},
         ],

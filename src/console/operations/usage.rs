@@ -100,6 +100,9 @@ pub struct LimitView {
     pub kind: &'static str,
     /// The period of a rate or the window of a quota.
     pub per: Option<&'static str>,
+    /// A rate's requests per `per`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests: Option<u64>,
     /// The most that may be used; a rate's burst.
     pub limit: u64,
     /// Used now.
@@ -115,6 +118,7 @@ impl From<LimitUse> for LimitView {
         LimitView {
             kind: line.kind.as_str(),
             per: line.per,
+            requests: line.requests,
             limit: line.limit,
             used: line.used,
             remaining: line.remaining,

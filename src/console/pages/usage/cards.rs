@@ -68,7 +68,11 @@ fn words(limit: &LimitView) -> Words {
     let left = format!("{} left", grouped(limit.remaining));
     match limit.kind {
         "rate" => Words {
-            title: format!("Rate per {}", limit.per.unwrap_or("second")),
+            title: format!(
+                "{} per {}",
+                grouped(limit.requests.unwrap_or(limit.limit)),
+                limit.per.unwrap_or("second")
+            ),
             of: format!("of a burst of {most}"),
             left,
         },
