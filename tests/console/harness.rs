@@ -198,6 +198,11 @@ impl Console {
         self.keys.lookup(&SecretHash::of(secret.as_bytes()))
     }
 
+    /// The number that a query gives.
+    pub(crate) async fn number(&self, query: &'static str) -> i64 {
+        sqlx::query_scalar(query).fetch_one(&self.tables).await.unwrap()
+    }
+
     pub(crate) async fn count(&self, table: &str) -> i64 {
         let query = format!("SELECT COUNT(*) FROM {table}");
         sqlx::query_scalar(sqlx::AssertSqlSafe(query)).fetch_one(&self.tables).await.unwrap()

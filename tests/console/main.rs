@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod agents;
 #[cfg(test)]
+mod authority;
+#[cfg(test)]
 mod command_line;
 #[cfg(test)]
 mod concurrency;
@@ -13,6 +15,8 @@ mod harness;
 mod identity_provider;
 #[cfg(test)]
 mod keys;
+#[cfg(test)]
+mod openapi;
 #[cfg(test)]
 mod openid;
 #[cfg(test)]
@@ -33,6 +37,8 @@ mod pages_people;
 mod pages_usage;
 #[cfg(test)]
 mod pages_visitor;
+#[cfg(test)]
+mod people;
 #[cfg(test)]
 mod records;
 #[cfg(test)]

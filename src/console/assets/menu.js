@@ -22,7 +22,8 @@ function describe(menu) {
     owner.setAttribute("role", "none");
     list.setAttribute("aria-describedby", owner.id);
   }
-  const label = menu.querySelector("summary").getAttribute("aria-label") ?? menu.querySelector("summary").textContent.trim();
+  const button = menu.querySelector("summary");
+  const label = button.getAttribute("aria-label") ?? (button.querySelector(".visually-hidden") ?? button).textContent.trim();
   list.setAttribute("aria-label", label);
 }
 

@@ -10,13 +10,14 @@ use super::access::Reach;
 use super::fields::{changed, limits_text};
 use super::input::{instant, present, present_instant};
 use super::refused::check_limits;
-use super::{AGENTS_MAX, Caller, Expected, Operations, Parts, Refused, ids_and_hashes};
-use crate::console::view::{EntityTag, Instant, KeyPage, KeyView, Page, RevocationState, RevocationView};
-use crate::domain::clock::{Moment, UnixMillis};
+use super::{AGENTS_MAX, Caller, Expected, Operations, Parts, Refused};
+use crate::console::view::{EntityTag, KeyPage, KeyView, Page, RevocationView};
+use crate::domain::clock::UnixMillis;
 use crate::domain::id::{AgentId, KeyId};
 use crate::domain::key::Key;
 use crate::domain::limit::Limits;
 use crate::domain::name::{Name, Slug};
+use crate::domain::object::Object;
 use crate::domain::organization::Organization;
 use crate::domain::scope::{Access, Scope};
 use crate::domain::secret::{Secret, SecretHash, SystemRandomness};
@@ -24,7 +25,7 @@ use crate::store::{Action, Change};
 
 /// What a new key shall open.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(try_from = "WrittenScope")]
+#[serde(try_from = "Object<WrittenScope>")]
 pub enum NewScope {
     /// Every agent of the organization.
     Organization {},
@@ -50,10 +51,10 @@ enum WrittenKind {
     Agent,
 }
 
-impl TryFrom<WrittenScope> for NewScope {
+impl TryFrom<Object<WrittenScope>> for NewScope {
     type Error = &'static str;
 
-    fn try_from(written: WrittenScope) -> Result<NewScope, &'static str> {
+    fn try_from(Object(written): Object<WrittenScope>) -> Result<NewScope, &'static str> {
         match (written.r#type, written.agent) {
             (WrittenKind::Organization, None) => Ok(NewScope::Organization {}),
             (WrittenKind::Organization, Some(_)) => {
@@ -358,36 +359,6 @@ impl Parts {
     /// What an organization gives its keys: its own defaults, else the configuration's.
     fn given(&self, organization: &Organization) -> Limits {
         organization.limits.or(&self.keys.defaults())
-    }
-
-    /// Deletes `keys` within `change`.
-    pub(super) async fn delete_keys(
-        &self,
-        change: &mut Change,
-        keys: &[(Key, SecretHash)],
-    ) -> Result<(), Refused> {
-        for (key, _) in keys {
-            change.delete_key(key.id).await?;
-            let id = key.id.to_string();
-            change.note(Action::KeyDeleted, &id, key.name.as_str(), Some(key.organization)).await?;
-        }
-        Ok(())
-    }
-
-    /// Ends keys whose deletion is committed, and says how far that got since `started`.
-    pub(super) async fn revoke(&self, keys: &[(Key, SecretHash)], started: Moment) -> RevocationView {
-        let report = self.keys.revoke(&ids_and_hashes(keys)).await;
-        let now = self.clock.now();
-        // The keys are out of the table either way; what may be left is a worker that has not yet said it cut.
-        let complete = report.workers_awaited == 0;
-        RevocationView {
-            state: if complete { RevocationState::Complete } else { RevocationState::Pending },
-            gateways: report.gateways,
-            confirmed: if complete { report.gateways } else { 0 },
-            awaiting: if complete { Vec::new() } else { vec!["this gateway".to_owned()] },
-            took_ms: now.nanos_since(started) / 1_000_000,
-            effective_by: Instant(now.unix),
-        }
     }
 }
 

@@ -17,6 +17,7 @@ mod organizations;
 mod passwords;
 mod people;
 mod refused;
+mod revocation;
 mod sessions;
 mod throttle;
 mod tokens;
