@@ -30,6 +30,8 @@ mod pages_keys;
 #[cfg(test)]
 mod pages_list;
 #[cfg(test)]
+mod pages_operators;
+#[cfg(test)]
 mod pages_people;
 #[cfg(test)]
 mod pages_usage;
