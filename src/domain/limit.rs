@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::object::Object;
+
 /// Most requests a rate, burst or quota may name: what 40 bits hold, over a trillion.
 pub const REQUESTS_MAX: u64 = (1 << 40) - 1;
 
@@ -114,8 +116,7 @@ pub struct Rate {
 }
 
 /// Requests per calendar window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Quota {
     /// Requests per window; 0 refuses every request.
     pub requests: u64,
@@ -124,17 +125,16 @@ pub struct Quota {
 }
 
 /// What one layer says: a key, an organization, or the configuration. An absent part is left to the next layer.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Limits {
     /// Requests per time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
     /// Requests in flight at once, at least 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<u32>,
     /// At most one quota a window. An empty list means no quota, whatever the next layer says.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub quotas: Option<Vec<Quota>>,
 }
 
@@ -252,12 +252,39 @@ impl<'de> Deserialize<'de> for Rate {
             per: Period,
             burst: Option<u64>,
         }
-        let written = Written::deserialize(deserializer)?;
+        let Object(written) = Object::<Written>::deserialize(deserializer)?;
         Ok(Rate {
             requests: written.requests,
             per: written.per,
             burst: written.burst.unwrap_or(written.requests),
         })
+    }
+}
+
+impl<'de> Deserialize<'de> for Quota {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Quota, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Written {
+            requests: u64,
+            per: Window,
+        }
+        let Object(written) = Object::<Written>::deserialize(deserializer)?;
+        Ok(Quota { requests: written.requests, per: written.per })
+    }
+}
+
+impl<'de> Deserialize<'de> for Limits {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Limits, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Written {
+            rate: Option<Rate>,
+            concurrency: Option<u32>,
+            quotas: Option<Vec<Quota>>,
+        }
+        let Object(written) = Object::<Written>::deserialize(deserializer)?;
+        Ok(Limits { rate: written.rate, concurrency: written.concurrency, quotas: written.quotas })
     }
 }
 

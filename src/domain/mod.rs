@@ -11,6 +11,7 @@ pub mod limit;
 pub mod member;
 pub mod name;
 pub mod network;
+pub mod object;
 pub mod organization;
 pub mod person;
 pub mod principal;

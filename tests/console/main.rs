@@ -14,15 +14,23 @@ mod identity_provider;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
+mod openapi;
+#[cfg(test)]
 mod openid;
 #[cfg(test)]
 mod organizations;
+#[cfg(test)]
+mod pages_audit;
 #[cfg(test)]
 mod pages_front;
 #[cfg(test)]
 mod pages_keys;
 #[cfg(test)]
 mod pages_list;
+#[cfg(test)]
+mod pages_people;
+#[cfg(test)]
+mod pages_usage;
 #[cfg(test)]
 mod pages_visitor;
 #[cfg(test)]

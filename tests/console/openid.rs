@@ -7,10 +7,11 @@ use axum::body::Body;
 use http::Request;
 use keystile::config::{self, OpenId};
 use keystile::console::openid::Provider;
-use keystile::console::operations::{Caller, NewMember};
+use keystile::console::operations::{Acceptance, Caller, NewMember, Whence};
 use keystile::console::view::{MemberStateView, WhoView};
 use keystile::domain::clock::Clock;
 use keystile::domain::member::MemberRole;
+use keystile::domain::secret::Secret;
 
 use super::harness::{Answer, Console, site};
 use super::identity_provider::{CLIENT_ID, CLIENT_SECRET, IdentityProvider, Person};
@@ -42,10 +43,11 @@ impl Scene {
         scene
     }
 
-    async fn invite(&self, email: &str) {
+    /// Invites somebody; the token of their invitation.
+    async fn invite(&self, email: &str) -> Secret {
         let member =
             NewMember { email: email.parse().unwrap(), role: MemberRole::OrganizationAdmin, agents: None };
-        self.console.operations.create_member(&operator(), "acme", member).await.unwrap();
+        self.console.operations.create_member(&operator(), "acme", member).await.unwrap().token
     }
 
     /// How Ada stands in acme.
@@ -278,11 +280,22 @@ async fn a_provider_that_changed_its_keys_is_understood() {
 async fn while_the_provider_is_down_the_console_says_so_and_passwords_work() {
     let mut scene = Scene::start().await;
     scene.provider.end();
-    let page = scene.get("/sign-in").await.is(200);
-    assert!(String::from_utf8_lossy(&page.bytes).contains("type=\"password\""));
     let answer = scene.get("/sign-in/openid").await;
     scene.assert_refused(&answer, 502, "cannot be reached");
     assert!(!scene.cookies.contains_key(PENDING));
+    let token = scene.invite("bob@example.com").await;
+    let acceptance = Acceptance { password: String::from("correct horse battery").into() };
+    let accepted =
+        scene.console.operations.accept_invitation(token.expose().as_bytes(), acceptance, Whence::default());
+    accepted.await.unwrap();
+    scene.get("/sign-in").await.is(200);
+    let form = "email=bob%40example.com&password=correct+horse+battery&next=%2F";
+    let request = Request::post("/sign-in")
+        .header("host", "keys.example.com")
+        .header("origin", HOST)
+        .header("content-type", "application/x-www-form-urlencoded");
+    let signed_in = scene.console.send(request.body(Body::from(form)).unwrap()).await.is(303);
+    assert!(signed_in.header("set-cookie").starts_with(SESSION));
 }
 
 #[tokio::test]

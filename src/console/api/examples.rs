@@ -125,7 +125,9 @@ fn member() -> Value {
 }
 
 fn usage() -> Value {
-    let counts = |at: &str| json!({"at": at, "allowed": 120, "denied": 2, "failed": 0});
+    let denied_by = |rate: u64| json!({"rate": rate, "quota": 0, "concurrency": 0, "other": 0});
+    let counts =
+        |at: &str| json!({"at": at, "allowed": 120, "denied": 2, "failed": 0, "deniedBy": denied_by(2)});
     json!({
         "asOf": CREATED_AT,
         "limits": [
@@ -133,7 +135,9 @@ fn usage() -> Value {
             {"kind": "concurrency", "per": null, "limit": 5, "used": 1, "remaining": 4, "resetsAt": null},
             {"kind": "quota", "per": "day", "limit": 100_000, "used": 240, "remaining": 99_760, "resetsAt": "2026-11-23T23:00:00.000Z"},
         ],
-        "totals": {"allowed": 240, "denied": 4, "failed": 0},
+        "totals": {"allowed": 240, "denied": 4, "failed": 0, "deniedBy": denied_by(4)},
+        "routes": [{"route": "/agents/{agent}/{*rest}", "requests": 240}],
+        "agents": [{"agent": "echo", "requests": 240}],
         "series": [counts("2026-11-23T13:00:00.000Z"), counts("2026-11-23T14:00:00.000Z")],
     })
 }

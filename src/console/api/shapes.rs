@@ -89,8 +89,8 @@ shape!(FieldChange => "FieldChange", ObjectBuilder::new()
     .schema_type(Type::Object)
     .description(Some("A field that an action changed."))
     .property("field", text("Which, as the API calls it."))
-    .property("from", optional(text("What it was; null where it was not set.")))
-    .property("to", optional(text("What it is; null where it is no longer set.")))
+    .property("from", optional(text("As text."), "What it was; null where it was not set."))
+    .property("to", optional(text("As text."), "What it is; null where it is no longer set."))
     .required("field")
     .required("from")
     .required("to"));
@@ -105,7 +105,10 @@ shape!(Window => "Window", values(
 shape!(Rate => "Rate", closed("Requests per time, with a burst.")
     .property("requests", whole("How many requests per `per`.", 1, REQUESTS_MAX))
     .property("per", reference::<Period>())
-    .property("burst", whole("How many may come at once; as many as `requests` unless given. Always in answers.", 1, REQUESTS_MAX))
+    .property("burst", optional(
+        whole("At least 1.", 1, REQUESTS_MAX),
+        "How many may come at once; as many as `requests` unless given. Always in answers.",
+    ))
     .required("requests")
     .required("per"));
 
@@ -116,14 +119,13 @@ shape!(Quota => "Quota", closed("Requests per calendar window.")
     .required("per"));
 
 shape!(Limits => "Limits", closed("Limits of a key, or an organization's defaults for its keys. What is absent comes from the next \
-      layer: the organization, then the configuration.")
-    .property("rate", optional(reference::<Rate>()))
-    .property("concurrency", optional(whole("How many requests may be in flight at once.", 1, u64::from(u32::MAX))))
-    .property("quotas", optional(ArrayBuilder::new()
-        .items(reference::<Quota>())
-        .max_items(Some(Window::ALL.len()))
-        .description(Some("At most one for each window. An empty list means none, whatever the next layer says."))
-        .build())));
+  layer: the organization, then the configuration.")
+.property("rate", optional(reference::<Rate>(), "Requests per time, with a burst."))
+.property("concurrency", optional(whole("At least 1.", 1, u64::from(u32::MAX)), "How many requests may be in flight at once."))
+.property("quotas", optional(
+    ArrayBuilder::new().items(reference::<Quota>()).max_items(Some(Window::ALL.len())),
+    "At most one for each window. An empty list means none, whatever the next layer says.",
+)));
 
 fn text(description: &str) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String).description(Some(description))
@@ -159,7 +161,12 @@ fn reference<T: ToSchema>() -> Ref {
     Ref::from_schema_name(T::name())
 }
 
-/// What may also be null, which says the same as its absence.
-fn optional(schema: impl Into<RefOr<Schema>>) -> Schema {
-    OneOfBuilder::new().item(ObjectBuilder::new().schema_type(Type::Null)).item(schema).build().into()
+/// What may also be null.
+fn optional(schema: impl Into<RefOr<Schema>>, description: &str) -> Schema {
+    OneOfBuilder::new()
+        .description(Some(description))
+        .item(ObjectBuilder::new().schema_type(Type::Null))
+        .item(schema)
+        .build()
+        .into()
 }

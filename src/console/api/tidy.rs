@@ -58,8 +58,9 @@ fn rename_page(fields: &mut Map<String, Value>) {
 
 /// What may be null is described as a whole, not in one of its forms.
 fn lift_description(fields: &mut Map<String, Value>) {
+    let described_as_a_whole = fields.contains_key("description");
     let Some(Value::Array(forms)) = fields.get_mut("oneOf") else { return };
-    if !forms.iter().any(|form| form.get("type").is_some_and(|kind| kind == "null")) {
+    if described_as_a_whole || !forms.iter().any(|form| form.get("type").is_some_and(|kind| kind == "null")) {
         return;
     }
     let described =

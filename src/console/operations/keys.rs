@@ -17,6 +17,7 @@ use crate::domain::id::{AgentId, KeyId};
 use crate::domain::key::Key;
 use crate::domain::limit::Limits;
 use crate::domain::name::{Name, Slug};
+use crate::domain::object::Object;
 use crate::domain::organization::Organization;
 use crate::domain::scope::{Access, Scope};
 use crate::domain::secret::{Secret, SecretHash, SystemRandomness};
@@ -24,7 +25,7 @@ use crate::store::{Action, Change};
 
 /// What a new key shall open.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(try_from = "WrittenScope")]
+#[serde(try_from = "Object<WrittenScope>")]
 pub enum NewScope {
     /// Every agent of the organization.
     Organization {},
@@ -50,10 +51,10 @@ enum WrittenKind {
     Agent,
 }
 
-impl TryFrom<WrittenScope> for NewScope {
+impl TryFrom<Object<WrittenScope>> for NewScope {
     type Error = &'static str;
 
-    fn try_from(written: WrittenScope) -> Result<NewScope, &'static str> {
+    fn try_from(Object(written): Object<WrittenScope>) -> Result<NewScope, &'static str> {
         match (written.r#type, written.agent) {
             (WrittenKind::Organization, None) => Ok(NewScope::Organization {}),
             (WrittenKind::Organization, Some(_)) => {

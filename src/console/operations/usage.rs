@@ -142,7 +142,7 @@ pub struct DeniedBy {
 pub struct UsageTotals {
     /// Admitted and answered.
     pub allowed: u64,
-    /// Refused: the sum of `denied_by`.
+    /// Refused: the sum of `deniedBy`.
     pub denied: u64,
     /// Admitted, then failed.
     pub failed: u64,
@@ -174,7 +174,7 @@ pub struct UsagePoint {
     pub at: Instant,
     /// Admitted and answered.
     pub allowed: u64,
-    /// Refused: the sum of `denied_by`.
+    /// Refused: the sum of `deniedBy`.
     pub denied: u64,
     /// Admitted, then failed.
     pub failed: u64,

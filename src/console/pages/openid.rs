@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::failure::Failure;
+use super::form::Asked;
 use super::sign_in::Onward;
 use super::{page, see_other};
 use crate::console::openid::{CookieName, Failed, Returned, Vouched};
@@ -29,7 +30,7 @@ struct FailedPage {
 }
 
 /// Leads to the provider.
-pub(super) async fn begin(State(site): State<Arc<Site>>, Query(onward): Query<Onward>) -> Response {
+pub(super) async fn begin(State(site): State<Arc<Site>>, Asked(onward): Asked<Onward>) -> Response {
     let Some(provider) = &site.openid else {
         return Failure::NotFound.into_response();
     };
@@ -96,7 +97,20 @@ fn with_cookie(mut response: Response, cookie: &str) -> Response {
 
 fn failed_page(failed: &Failed) -> Response {
     // In quotes: what a provider writes may hold anything.
-    tracing::warn!(cause = ?failed.chain(), "a sign-in with OpenID Connect failed");
+    let cause = failed.chain();
+    match failed {
+        // Whoever opens the address of answers can have that: not for a log that people watch.
+        Failed::NotBegun => tracing::debug!(?cause, "a sign-in with OpenID Connect failed"),
+        Failed::Unreachable(_)
+        | Failed::Busy
+        | Failed::Interrupted
+        | Failed::OtherProvider
+        | Failed::Declined(_)
+        | Failed::Unverified(_)
+        | Failed::NoEmail
+        | Failed::EmailUnverified
+        | Failed::DomainNotAllowed => tracing::warn!(?cause, "a sign-in with OpenID Connect failed"),
+    }
     page(failed.status(), &FailedPage { text: failed.text() })
 }
 

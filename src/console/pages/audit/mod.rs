@@ -128,5 +128,6 @@ fn choices(chosen: &str) -> Vec<Choice> {
 }
 
 fn zone(reading: &Reading) -> String {
-    format!("{} ({})", reading.zone(), reading.abbreviation(reading.now()))
+    let (name, letters) = (reading.zone(), reading.abbreviation(reading.now()));
+    if name == letters { letters } else { format!("{name} ({letters})") }
 }

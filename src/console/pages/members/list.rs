@@ -29,6 +29,8 @@ struct Row {
     agents: Option<String>,
     is_last_admin: bool,
     state: Standing,
+    /// Whether their invitation is over.
+    is_over: bool,
     until: Option<Stamp>,
     since: Stamp,
     may_renew: bool,
@@ -84,6 +86,7 @@ impl Reader<'_> {
             role: role_in_words(member.role),
             agents: (!agents.is_empty()).then(|| agents.join(", ")),
             is_last_admin: is_last_admin(member, everybody),
+            is_over: self.is_over(member),
             state: self.state(member),
             until: member.invited_until.map(|until| self.reading.relative(until.0)),
             since: self.reading.date(member.created_at.0),
@@ -91,8 +94,12 @@ impl Reader<'_> {
         }
     }
 
+    fn is_over(&self, member: &MemberView) -> bool {
+        member.invited_until.is_some_and(|until| until.0 <= self.reading.now())
+    }
+
     fn state(&self, member: &MemberView) -> Standing {
-        let is_over = member.invited_until.is_some_and(|until| until.0 <= self.reading.now());
+        let is_over = self.is_over(member);
         let (class, words) = match member.state {
             MemberStateView::Invited if is_over => ("over", "Invitation ended"),
             MemberStateView::Invited => ("wait", "Invited"),

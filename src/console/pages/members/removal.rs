@@ -71,7 +71,13 @@ async fn question(
         }
     };
     let kept = "Keys that they created stay and go on working; what they did stays in the audit log.";
-    let sentences = if refusal.is_some() { Vec::new() } else { vec![lost.to_owned(), kept.to_owned()] };
+    let sentences = match (refusal.is_some(), member.state) {
+        (true, _) => Vec::new(),
+        (false, MemberStateView::Invited) => vec![lost.to_owned()],
+        (false, MemberStateView::Active | MemberStateView::Disabled) => {
+            vec![lost.to_owned(), kept.to_owned()]
+        }
+    };
     Ok(Question {
         title: "Remove",
         name: member.email.to_string(),
