@@ -23,6 +23,9 @@ static AXE: LazyLock<String> = LazyLock::new(|| {
 /// Widths besides desktop and phone at which nothing may stick out, the narrowest first.
 const BETWEEN: [u32; 6] = [320, 480, 721, 768, 925, 1024];
 
+/// Nobody looks at more of one page, and drawing it takes seconds.
+const PICTURE_PIXELS_MAX: f64 = 8000.0;
+
 /// Judges the page that the browser is at in every width and theme, and keeps a screenshot of each under `page`.
 ///
 /// The answer is empty where nothing is wrong.
@@ -51,7 +54,11 @@ pub(crate) async fn keep_screenshot(browser: &Browser, page: &str) {
     // A dialog on top has its place in the window, and dims no more than that.
     let is_dialog =
         browser.run("return document.querySelector('dialog:modal') !== null", Vec::new()).await == true;
-    let height = if is_dialog { visible } else { content["height"].as_f64().unwrap().max(visible) };
+    let height = if is_dialog {
+        visible
+    } else {
+        content["height"].as_f64().unwrap().clamp(visible, PICTURE_PIXELS_MAX)
+    };
     let clip = json!({ "x": 0, "y": 0, "width": view["clientWidth"], "height": height, "scale": 1 });
     let wanted = json!({ "format": "png", "captureBeyondViewport": true, "clip": clip });
     let picture = browser.cdp("Page.captureScreenshot", wanted).await;
