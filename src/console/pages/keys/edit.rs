@@ -100,7 +100,9 @@ pub(super) async fn change(
     }
 }
 
-fn show(status: StatusCode, shell: Shell, key: KeyView, form: EditForm, problems: Problems) -> Response {
+fn show(status: StatusCode, shell: Shell, key: KeyView, mut form: EditForm, problems: Problems) -> Response {
+    let defaults = shell.organization.as_ref().map(|here| here.effective_limits.clone()).unwrap_or_default();
+    form.limits.suggest(&defaults);
     let back = format!("/orgs/{}/keys", shell.slug());
     let (scope, scope_class) = scope_words(&key.scope);
     let asked = EditPage {
@@ -109,7 +111,7 @@ fn show(status: StatusCode, shell: Shell, key: KeyView, form: EditForm, problems
         scope: scope.to_owned(),
         scope_class,
         is_read_only: key.access == Access::Read,
-        defaults: shell.organization.as_ref().map(|here| here.limits.clone()).unwrap_or_default(),
+        defaults,
         is_more_open: problems.any_of(&FIELDS) || form.limits.is_written(),
         shell,
         key,
