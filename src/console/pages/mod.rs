@@ -76,7 +76,17 @@ pub(super) fn from_elsewhere() -> Response {
 /// A failure's page, which shows the request's id; every other answer as it is.
 pub(super) fn shown(response: Response, request_id: &str) -> Response {
     match response.extensions().get::<Failure>() {
-        Some(failure) => failure.page(request_id),
+        Some(failure) => {
+            let mut page = failure.page(request_id);
+            // What a browser or a program must know whatever the page says: a cookie that is taken away, which methods
+            // there are.
+            for name in [header::SET_COOKIE, header::ALLOW] {
+                for value in response.headers().get_all(&name) {
+                    page.headers_mut().append(&name, value.clone());
+                }
+            }
+            page
+        }
         None => response,
     }
 }
