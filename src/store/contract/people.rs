@@ -115,11 +115,8 @@ pub(super) async fn a_place_is_held_by_who_has_come_and_is_not_disabled(database
     let (acme, echo) = acme(database).await;
     let ada = person("ada@example.com");
     let until = MemberState::Invited { until: LATER };
-    let invited = Member {
-        role: MemberRole::AgentAdmin,
-        agents: vec![echo.id],
-        ..member(acme.id, &ada, until)
-    };
+    let invited =
+        Member { role: MemberRole::AgentAdmin, agents: vec![echo.id], ..member(acme.id, &ada, until) };
     let mut change = database.change("test").await.unwrap();
     change.insert_person(&ada).await.unwrap();
     change.insert_member(&invited, Some(hash("link"))).await.unwrap();
