@@ -223,3 +223,76 @@ async fn what_somebody_may_do_is_read_anew_when_they_do_it() {
     assert_eq!(console.count("agents").await, 1);
     assert_eq!(console.count("members").await, 2);
 }
+
+#[tokio::test]
+async fn of_two_who_use_one_link_at_once_one_comes_in_and_the_other_has_no_password() {
+    let console = Console::with_acme().await;
+    let body = r#"{"email":"ada@acme.example","role":"organization-admin"}"#;
+    let made = console.post("/organizations/acme/members", body).await.is(201);
+    let token = made.json["inviteUrl"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+    let [one, two] = [Visitor::stranger(&console), Visitor::stranger(&console)];
+    let path = format!("/invitations/{token}");
+    let (first, second) = tokio::join!(
+        call_by(&one, "POST", &path, r#"{"password":"the password of one"}"#),
+        call_by(&two, "POST", &path, r#"{"password":"the password of two"}"#),
+    );
+    let mut statuses = [first.status.as_u16(), second.status.as_u16()];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 404]);
+    assert_eq!(console.count("sessions").await, 1);
+    let lost = if first.status == 200 { "the password of two" } else { "the password of one" };
+    let tried = serde_json::json!({ "email": "ada@acme.example", "password": lost });
+    call_by(&two, "POST", "/session", &tried.to_string()).await.is(401);
+}
+
+#[tokio::test]
+async fn two_admins_who_remove_each_other_at_once_leave_one() {
+    let console = Console::with_acme().await;
+    let one = Visitor::owner(&console).await;
+    let two = Visitor::invited(&console, "second@acme.example", "organization-admin", "").await;
+    let members = console.get("/organizations/acme/members").await;
+    let path = |at: usize| {
+        format!("/organizations/acme/members/{}", members.json["items"][at]["id"].as_str().unwrap())
+    };
+    let (of_two, of_one) = (path(1), path(0));
+    let demoted = r#"{"role":"agent-admin","agents":["echo"]}"#;
+    let (first, second) =
+        tokio::join!(call_by(&one, "DELETE", &of_two, ""), call_by(&two, "PATCH", &of_one, demoted));
+    let done = [&first, &second].iter().filter(|answer| answer.status.is_success()).count();
+    assert_eq!(done, 1, "{} {}", first.status, second.status);
+    let admins =
+        console.number("SELECT COUNT(*) FROM members WHERE role = 'organization-admin' AND accepted").await;
+    assert_eq!(admins, 1);
+}
+
+#[tokio::test]
+async fn no_address_breaks_a_page_whatever_it_says() {
+    let console = Console::with_acme().await;
+    console.patch("/organizations/acme", r#"{"timeZone":"Pacific/Kiritimati"}"#).await.is(200);
+    let owner = Visitor::owner(&console).await;
+    let body = r#"{"name":"k","scope":{"type":"organization"},"expiresAt":"9999-12-30T00:00:00Z"}"#;
+    let made = console.post("/organizations/acme/keys", body).await.is(201);
+    let key = made.json["key"]["id"].as_str().unwrap().to_owned();
+    for page in
+        ["keys", "keys/KEY/usage", "keys/KEY/edit", "members", "agents", "audit", "audit.csv", "settings"]
+    {
+        let path = format!("/orgs/acme/{}", page.replace("KEY", &key));
+        for query in [
+            "",
+            "from=9999-12-31T23:59:59Z&to=9999-12-31T23:59:60Z",
+            "from=-009999-01-01T00:00&to=0000-00-00",
+            "from=9999-12-31T23:59&to=1970-01-01T00:00",
+            "span=x&span=y&q=%00&sort=-&scope=%ff&after=x&before=x&done=revoked&confirmed=9&gateways=1&ms=0",
+            "q=%F0%9F%92%A9%E2%80%AE&person=%25&key=%5C&action='&next=//x",
+            "=&&&=%=%zz&a[]=b",
+        ] {
+            let answer = owner.get(&format!("{path}?{query}")).await;
+            assert!(matches!(answer.status.as_u16(), 200 | 400), "{path}?{query}: {}", answer.status);
+        }
+    }
+    for path in ["/orgs/%00/keys", "/orgs/%ff/keys", "/orgs/acme/keys/%00/usage", "/orgs/acme/members/'/edit"]
+    {
+        let status = owner.get(path).await.status.as_u16();
+        assert!(matches!(status, 400 | 404), "{path}: {status}");
+    }
+}
