@@ -43,8 +43,8 @@ async fn hostile_names_are_text_on_every_page() {
 
         sign_in(&browser, &person).await;
         browser.visit(&format!("/orgs/{organization}/settings")).await;
-        browser.fill("Name", &name).await;
-        browser.press("Save").await;
+        browser.fill("Your name", &name).await;
+        browser.press("Save profile").await;
         browser.sees("Saved").await;
         let places = Places { organization: &organization, key: &key.id, agent: "sly", member: &member };
         for page in places.pages().iter().filter(|page| !page.ends_with(".csv")) {
@@ -59,7 +59,7 @@ async fn hostile_names_are_text_on_every_page() {
             assert!(wide.as_u64() <= Some(320), "{page} is {wide} wide with {name:?}");
         }
         browser.look(Looks::DESKTOP).await;
-        browser.take(&format!("Account menu: {person}"), "Sign out").await;
+        browser.take(&format!("Account menu: {name}"), "Sign out").await;
         browser.find("heading", "Sign in").await;
     }
 }
