@@ -159,7 +159,8 @@ impl Client {
         let read = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
         let bytes =
             read.context("the console's answer broke off; read the record before repeating a change")?;
-        let body: Option<Value> = serde_json::from_slice(&bytes).ok();
+        // What is gone leaves no body behind.
+        let body = if status == 204 { Some(Value::Null) } else { serde_json::from_slice(&bytes).ok() };
         match (status, body) {
             (200..=299, Some(body)) => Ok(Answer { body, tag }),
             (200..=299, None) => {

@@ -35,7 +35,6 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::domain::limit::Limits;
 
     #[test]

@@ -195,3 +195,38 @@ async fn the_first_operator_and_token_are_made_on_a_new_database() {
     assert!(stored.windows(9).any(|window| window == b"$argon2id"));
     assert!(stored.windows(15).any(|window| window == b"ada@example.com"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_are_invited_changed_and_removed_on_the_command_line() {
+    let console = Console::with_acme().await;
+    let shell = Shell::to(&console).await;
+    let line = ["members", "invite", "--org", "acme", "--role", "organization-admin", "ada@acme.example"];
+    let link = shell.run(&line).done().out;
+    assert!(
+        link.starts_with("https://keys.example.com/invitations/ksi_") && link.lines().count() == 1,
+        "{link}"
+    );
+    let again = shell.run(&["members", "link", "--org", "acme", "ada@acme.example"]).done().out;
+    assert_ne!(link, again);
+    let line = [
+        "members",
+        "invite",
+        "--org",
+        "acme",
+        "--role",
+        "agent-admin",
+        "--agent",
+        "echo",
+        "bob@acme.example",
+    ];
+    shell.run(&line).done();
+    let edit = ["members", "edit", "--org", "acme", "Bob@acme.example", "--disabled", "true", "--json"];
+    assert_eq!(shell.run(&edit).done().json()["state"], "disabled");
+    let listed = shell.run(&["members", "list", "--org", "acme"]).done().out;
+    assert!(listed.contains("bob@acme.example  agent-admin         echo    disabled"), "{listed}");
+    shell.run(&["members", "remove", "--org", "acme", "bob@acme.example"]).done();
+    let missing = shell.run(&["members", "remove", "--org", "acme", "bob@acme.example"]);
+    assert_eq!((missing.code, missing.out.as_str()), (1, ""));
+    assert!(missing.err.contains("no member has the address bob@acme.example"), "{}", missing.err);
+    assert_eq!(shell.run(&["members", "edit", "--org", "acme", "ada@acme.example"]).code, 2);
+}

@@ -136,7 +136,7 @@ fn walk(document: &Value, value: &Value) {
             fields.values().for_each(|field| walk(document, field));
         }
         Value::Array(items) => items.iter().for_each(|item| walk(document, item)),
-        _ => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 

@@ -141,3 +141,16 @@ async fn an_agent_admin_sees_and_makes_keys_of_own_agents_only() {
     assert!(refused.status.is_client_error(), "{}", refused.status);
     assert_eq!(console.count("keys").await, 2);
 }
+
+#[tokio::test]
+async fn a_link_from_elsewhere_cannot_make_a_page_say_that_something_was_done() {
+    let console = Console::with_acme().await;
+    let owner = Visitor::owner(&console).await;
+    let address = "/orgs/acme/keys?done=revoked&confirmed=1&gateways=1&ms=3";
+    assert!(owner.get(address).await.is(200).html().contains("Revoked on 1 of 1"));
+    for site in ["cross-site", "same-site", "none"] {
+        let request = http::Request::get(address).header("sec-fetch-site", site);
+        let html = owner.send(request, String::new()).await.is(200).html();
+        assert!(!html.contains("Revoked on"), "{site}");
+    }
+}

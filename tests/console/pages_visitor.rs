@@ -62,8 +62,9 @@ impl<'a> Visitor<'a> {
         Visitor::invited(console, "clerk@acme.example", "agent-admin", "echo").await
     }
 
+    /// Goes to an address from a page of the console.
     pub(crate) async fn get(&self, path: &str) -> Answer {
-        self.send(Request::get(path), String::new()).await
+        self.send(Request::get(path).header("sec-fetch-site", "same-origin"), String::new()).await
     }
 
     /// Sends a form as the browser of this console's own page does.

@@ -83,7 +83,7 @@ fn limits() -> Value {
 fn organization() -> Value {
     json!({
         "id": ORGANIZATION_ID, "slug": "acme", "name": "Acme", "timeZone": "Europe/Berlin",
-        "limits": limits(), "createdAt": CREATED_AT,
+        "limits": limits(), "effectiveLimits": limits(), "createdAt": CREATED_AT,
     })
 }
 

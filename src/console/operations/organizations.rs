@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::fields::{changed, limits_text};
 use super::input::present;
 use super::refused::check_limits;
-use super::{AGENTS_MAX, Caller, Expected, Operations, Refused, organization_facts};
+use super::{AGENTS_MAX, Caller, Expected, Operations, Parts, Refused, organization_facts};
 use crate::console::view::{EntityTag, OrganizationView, Page, RevocationView};
 use crate::domain::id::OrganizationId;
 use crate::domain::limit::Limits;
@@ -74,7 +74,8 @@ impl Operations {
             }
             found
         };
-        Ok(Page::of(found, limit, |organization| organization.id.to_string(), OrganizationView::from))
+        let view = |organization| self.0.organization_view(organization);
+        Ok(Page::of(found, limit, |organization| organization.id.to_string(), view))
     }
 
     /// One organization, by id or slug.
@@ -88,7 +89,7 @@ impl Operations {
     ) -> Result<OrganizationView, Refused> {
         let organization = self.organization_of(reference).await?;
         caller.reach(organization.id)?;
-        Ok(organization.into())
+        Ok(self.0.organization_view(organization))
     }
 
     /// Creates an organization.
@@ -124,7 +125,7 @@ impl Operations {
             change.note(Action::OrganizationCreated, &id, name, Some(organization.id)).await?;
             change.commit().await?;
             parts.keys.put_organization(organization_facts(&organization, &[]));
-            Ok(organization.into())
+            Ok(parts.organization_view(organization))
         })
         .await
     }
@@ -154,7 +155,7 @@ impl Operations {
             expected.check(&EntityTag::of(&before.id, before.revision))?;
             let mut after = patched(&before, patch);
             if after == before {
-                return Ok(before.into());
+                return Ok(parts.organization_view(before));
             }
             after.revision += 1;
             let updated = change.update_organization(&after).await;
@@ -170,7 +171,7 @@ impl Operations {
             change.commit().await?;
             parts.keys.put_organization(organization_facts(&after, &agents));
             parts.put_keys(after.id, &keys);
-            Ok(after.into())
+            Ok(parts.organization_view(after))
         })
         .await
     }
@@ -212,6 +213,12 @@ impl Operations {
             Ok(view)
         })
         .await
+    }
+}
+
+impl Parts {
+    fn organization_view(&self, organization: Organization) -> OrganizationView {
+        OrganizationView::new(organization, &self.keys.defaults())
     }
 }
 

@@ -13,7 +13,7 @@ use super::confirm::{Answer, Question};
 use super::failure::Failure;
 use super::form::{Asked, Filled};
 use super::named::{Fields, Purpose, Wrong, form};
-use super::notice::{NoticeQuery, revoked};
+use super::notice::{Told, revoked};
 use super::refusal::{STALE, expected};
 use super::shell::{Place, Shell};
 use super::time::Stamp;
@@ -69,10 +69,10 @@ async fn list(
     Visitor(visitor): Visitor,
     Path(org): Path<String>,
     Asked(after): Asked<After>,
-    Asked(notice): Asked<NoticeQuery>,
+    Told(notice): Told,
 ) -> Result<Response, Failure> {
     let caller = &visitor.caller;
-    let shell = frame(&operations, caller, &org).await?.saying(notice.notice());
+    let shell = frame(&operations, caller, &org).await?.saying(notice);
     let Some(organization) = shell.organization.clone() else { return Err(Failure::NotFound) };
     let base = format!("/orgs/{}", organization.slug);
     let agents = operations.list_agents(caller, &org, after.after, PAGE).await?;

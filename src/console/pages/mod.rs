@@ -13,6 +13,7 @@ mod failure;
 mod form;
 mod invitation;
 mod keys;
+mod limit_words;
 mod members;
 mod named;
 mod notice;

@@ -1,8 +1,31 @@
 //! What a page says about the change that led to it.
 //!
-//! Promises that an address can choose among these sentences and their numbers, and put no words of its own into a page.
+//! Promises that an address can choose among these sentences and their numbers, and put no words of its own into a page;
+//! and that nothing is said to have been done where somebody only followed a link: the request must come from a page of
+//! this console (Fetch Metadata, section 2.3: `Sec-Fetch-Site: same-origin`), as redirects of its forms do.
 
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use serde::Deserialize;
+
+use super::form::Asked;
+
+/// What the page has to say, from the query of a request that came from this console.
+pub(crate) struct Told(pub(crate) Option<Notice>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Told {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Told, Infallible> {
+        if parts.headers.get("sec-fetch-site").is_none_or(|site| site != "same-origin") {
+            return Ok(Told(None));
+        }
+        let Asked(query) = Asked::<NoticeQuery>::from_request_parts(parts, state).await?;
+        Ok(Told(query.notice()))
+    }
+}
 
 /// How a notice looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +45,7 @@ pub(crate) struct Notice {
 
 /// The part of a query that chooses a notice. Flattened into nothing: pages read it beside their own query.
 #[derive(Debug, Clone, Default, Deserialize)]
-pub(crate) struct NoticeQuery {
+struct NoticeQuery {
     /// Which sentence.
     done: Option<Done>,
     /// Gateways that confirmed a revocation.
@@ -36,7 +59,7 @@ pub(crate) struct NoticeQuery {
 /// Sentences without numbers. The address spells them in kebab case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Done {
+enum Done {
     /// A key, or what had keys, is gone.
     Revoked,
     /// A record was changed.
@@ -55,7 +78,7 @@ pub(crate) enum Done {
 
 impl NoticeQuery {
     /// The notice that the query chooses.
-    pub(crate) fn notice(&self) -> Option<Notice> {
+    fn notice(&self) -> Option<Notice> {
         let text = match self.done? {
             Done::Revoked => return self.revoked(),
             Done::Saved => "Saved.",

@@ -15,7 +15,7 @@ use super::confirm::{Answer, Question};
 use super::failure::Failure;
 use super::form::{Asked, Filled};
 use super::named::{Fields, Purpose, Wrong, form};
-use super::notice::{NoticeQuery, revoked};
+use super::notice::{Told, revoked};
 use super::refusal::{STALE, expected};
 use super::shell::{Place, Shell, role_in_words};
 use super::time::Stamp;
@@ -65,10 +65,10 @@ async fn list(
     State(operations): State<Operations>,
     Visitor(visitor): Visitor,
     Asked(after): Asked<After>,
-    Asked(notice): Asked<NoticeQuery>,
+    Told(notice): Told,
 ) -> Result<Response, Failure> {
     let caller = &visitor.caller;
-    let shell = frame(&operations, caller).await?.saying(notice.notice());
+    let shell = frame(&operations, caller).await?.saying(notice);
     let found = operations.list_organizations(caller, after.after, PAGE).await?;
     let is_operator = shell.is_operator;
     let mut rows = Vec::new();

@@ -37,7 +37,6 @@ pub(crate) struct Stamp {
 
 impl Stamp {
     /// The words without markup.
-    #[cfg(test)]
     pub(crate) fn words(&self) -> &str {
         &self.words
     }

@@ -27,19 +27,23 @@ pub struct OrganizationView {
     pub time_zone: Zone,
     /// Its defaults for keys.
     pub limits: Limits,
+    /// What its keys get where they have no limits of their own: part by part its defaults, else the configuration's.
+    pub effective_limits: Limits,
     /// When it was created.
     pub created_at: Instant,
     #[serde(skip)]
     revision: u64,
 }
 
-impl From<Organization> for OrganizationView {
-    fn from(organization: Organization) -> OrganizationView {
+impl OrganizationView {
+    /// The view of `organization` in a deployment that gives keys `configured` limits.
+    pub fn new(organization: Organization, configured: &Limits) -> OrganizationView {
         OrganizationView {
             id: organization.id,
             slug: organization.slug,
             name: organization.name,
             time_zone: organization.zone,
+            effective_limits: organization.limits.or(configured),
             limits: organization.limits,
             created_at: Instant(organization.created_at),
             revision: organization.revision,

@@ -111,8 +111,8 @@ async fn show(
 fn row(line: AuditView, reading: &Reading) -> Row {
     let change = |change: crate::store::FieldChange| ChangeRow {
         field: words::field(&change.field).into_owned(),
-        from: change.from,
-        to: change.to,
+        from: change.from.map(|value| words::value(&change.field, value, reading)),
+        to: change.to.map(|value| words::value(&change.field, value, reading)),
     };
     Row {
         action: words::action(&line.action).into_owned(),

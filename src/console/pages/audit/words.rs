@@ -4,6 +4,9 @@
 
 use std::borrow::Cow;
 
+use crate::console::pages::limit_words;
+use crate::console::pages::time::Reading;
+use crate::domain::clock::UnixMillis;
 use crate::store::Action;
 
 /// What was done, as people say it.
@@ -49,9 +52,39 @@ pub(crate) fn field(stored: &str) -> Cow<'_, str> {
     })
 }
 
+/// A field's value as people say it; one that does not read is shown as it is stored.
+pub(crate) fn value(field: &str, stored: String, reading: &Reading) -> String {
+    let words = match field {
+        "limits" => serde_json::from_str(&stored).ok().map(|limits| limit_words::limits(&limits)),
+        "expiresAt" => UnixMillis::parse_rfc3339(&stored).map(|at| reading.date_time(at).words().to_owned()),
+        "disabled" if stored == "true" => Some("yes".to_owned()),
+        "disabled" => Some("no".to_owned()),
+        "role" => match stored.as_str() {
+            "organization-admin" => Some("organization admin".to_owned()),
+            "agent-admin" => Some("agent admin".to_owned()),
+            _ => None,
+        },
+        "agents" if stored.is_empty() => Some("none".to_owned()),
+        _ => None,
+    };
+    words.unwrap_or(stored)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::zone::Zone;
+
+    #[test]
+    fn values_are_said_in_words_and_what_does_not_read_is_shown_as_stored() {
+        let reading = Reading::new(UnixMillis(1_795_442_551_123), None, &Zone::utc());
+        let said = |field, stored: &str| value(field, stored.to_owned(), &reading);
+        assert_eq!(said("limits", r#"{"concurrency":5}"#), "5 in flight");
+        assert_eq!(said("limits", "broken"), "broken");
+        assert_eq!(said("disabled", "true"), "yes");
+        assert_eq!(said("name", "true"), "true");
+        assert!(said("expiresAt", "2999-01-01T00:00:00.000Z").contains("2999"));
+    }
 
     #[test]
     fn every_action_has_words_and_an_unknown_one_is_shown_as_stored() {

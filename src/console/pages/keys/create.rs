@@ -166,11 +166,12 @@ impl Asking {
         if form.scope.is_empty() && self.agents.is_empty() {
             form.scope = "organization".to_owned();
         }
+        form.limits.suggest(&organization.effective_limits);
         let is_more_open = form.limits.is_written() || form.access == "read" || problems.any_of(&FIELDS);
         let asked = NewKeyPage {
             back: self.back(),
             organization: organization.name.clone(),
-            defaults: organization.limits.clone(),
+            defaults: organization.effective_limits.clone(),
             may_all: self.shell.role != Role::AgentAdmin,
             shell: self.shell,
             agents: self.agents.iter().map(AgentChoice::of).collect(),

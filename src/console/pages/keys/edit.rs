@@ -107,16 +107,18 @@ fn show(
     status: StatusCode,
     shell: Shell,
     (key, scope): (KeyView, ScopeWords),
-    form: EditForm,
+    mut form: EditForm,
     problems: Problems,
 ) -> Response {
+    let defaults = shell.organization.as_ref().map(|here| here.effective_limits.clone()).unwrap_or_default();
+    form.limits.suggest(&defaults);
     let back = format!("/orgs/{}/keys", shell.slug());
     let asked = EditPage {
         address: format!("{back}/{}", key.id),
         back,
         scope,
         is_read_only: key.access == Access::Read,
-        defaults: shell.organization.as_ref().map(|here| here.limits.clone()).unwrap_or_default(),
+        defaults,
         is_more_open: problems.any_of(&FIELDS) || form.limits.is_written(),
         shell,
         key,

@@ -58,6 +58,13 @@ impl LimitFields {
         LimitFields { expires, ..LimitFields::without_expiry(limits) }
     }
 
+    /// Chooses the period that a rate left empty has anyway, so that what stands in the field reads with it.
+    pub(crate) fn suggest(&mut self, given: &Limits) {
+        if let (true, Some(rate)) = (self.rate_requests.is_empty(), given.rate) {
+            self.rate_per = rate.per.as_str().to_owned();
+        }
+    }
+
     /// The fields of an organization's defaults, which have no expiry.
     pub(crate) fn without_expiry(limits: &Limits) -> LimitFields {
         let quota = |window: Window| {

@@ -13,7 +13,7 @@ use crate::console::operations::Operations;
 use crate::console::pages::chart::grouped;
 use crate::console::pages::failure::Failure;
 use crate::console::pages::form::Asked;
-use crate::console::pages::notice::NoticeQuery;
+use crate::console::pages::notice::Told;
 use crate::console::pages::page;
 use crate::console::pages::scope::{AgentNames, ScopeWords};
 use crate::console::pages::shell::{Place, Shell};
@@ -118,11 +118,11 @@ pub(super) async fn show(
     State(operations): State<Operations>,
     Path(organization): Path<String>,
     Asked(query): Asked<ListQuery>,
-    Asked(notice): Asked<NoticeQuery>,
+    Told(notice): Told,
 ) -> Result<Response, Failure> {
     let caller = &visitor.caller;
     let shell = Shell::read(&operations, caller, Some(&organization), Place::Keys).await?;
-    let shell = shell.saying(notice.notice());
+    let shell = shell.saying(notice);
     let keys = all_keys(&operations, caller, &organization).await?;
     let names = AgentNames::read(&operations, caller, &organization).await?;
     let recent = operations.recent_use(caller, &organization).await?;

@@ -8,8 +8,7 @@ use axum::response::Response;
 use super::{everybody, frame, is_last_admin, role_in_words};
 use crate::console::operations::Operations;
 use crate::console::pages::failure::Failure;
-use crate::console::pages::form::Asked;
-use crate::console::pages::notice::NoticeQuery;
+use crate::console::pages::notice::Told;
 use crate::console::pages::page;
 use crate::console::pages::scope::AgentNames;
 use crate::console::pages::shell::Shell;
@@ -55,10 +54,10 @@ pub(super) async fn show(
     State(operations): State<Operations>,
     Visitor(visitor): Visitor,
     Path(org): Path<String>,
-    Asked(notice): Asked<NoticeQuery>,
+    Told(notice): Told,
 ) -> Result<Response, Failure> {
     let caller = &visitor.caller;
-    let shell = frame(&operations, caller, &org).await?.saying(notice.notice());
+    let shell = frame(&operations, caller, &org).await?.saying(notice);
     let Some(organization) = shell.organization.clone() else { return Err(Failure::NotFound) };
     let members = everybody(&operations, caller, &org).await?;
     let base = format!("/orgs/{}", organization.slug);

@@ -10,11 +10,12 @@ use crate::console::pages::chart::grouped;
 use crate::console::pages::failure::Failure;
 use crate::console::pages::form::{Filled, Problems, sentence};
 use crate::console::pages::keys::LimitFields;
+use crate::console::pages::limit_words;
 use crate::console::pages::refusal::{STALE, expected};
 use crate::console::pages::see_other;
 use crate::console::session::Visitor;
 use crate::console::view::{OrganizationView, Tagged};
-use crate::domain::limit::{Limits, Window};
+use crate::domain::limit::Limits;
 use crate::domain::name::{Name, Slug};
 use crate::domain::zone::Zone;
 
@@ -115,30 +116,15 @@ pub(super) async fn change(
     again(&operations, &visitor, &org, shown).await
 }
 
-/// The default limits in words, for those who only read them.
+/// What keys get where they have no limits of their own, in words, for those who only read it.
 pub(super) fn facts(organization: &OrganizationView) -> Vec<(&'static str, String)> {
-    let limits = &organization.limits;
-    let rate = limits.rate.map_or(AS_CONFIGURED.to_owned(), |rate| {
-        let (requests, burst) = (grouped(rate.requests), grouped(rate.burst));
-        format!("{requests} per {}, bursts up to {burst}", rate.per.as_str())
-    });
-    let concurrency = limits.concurrency.map_or(AS_CONFIGURED.to_owned(), |most| grouped(u64::from(most)));
-    let quotas = match limits.quotas.as_deref() {
-        None => AS_CONFIGURED.to_owned(),
-        Some([]) => "none".to_owned(),
-        Some(quotas) => {
-            let mut told: Vec<(Window, String)> = quotas
-                .iter()
-                .map(|quota| (quota.per, format!("{} per {}", grouped(quota.requests), quota.per.as_str())))
-                .collect();
-            told.sort();
-            told.into_iter().map(|(_, words)| words).collect::<Vec<_>>().join(", ")
-        }
-    };
+    let limits = &organization.effective_limits;
+    let none = || "no limit".to_owned();
+    let rate = limits.rate.map_or_else(none, limit_words::rate);
+    let concurrency = limits.concurrency.map_or_else(none, |most| grouped(u64::from(most)));
+    let quotas = limits.quotas.as_deref().map_or_else(none, limit_words::quotas);
     vec![("Rate of a key", rate), ("Requests in flight", concurrency), ("Quotas of a key", quotas)]
 }
-
-const AS_CONFIGURED: &str = "as this deployment is configured";
 
 #[cfg(test)]
 mod tests {

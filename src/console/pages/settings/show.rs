@@ -9,8 +9,7 @@ use super::browser;
 use super::organization::{OrganizationForm, facts};
 use crate::console::operations::{Operations, PASSWORD_CHARS_MIN, SignedIn};
 use crate::console::pages::failure::Failure;
-use crate::console::pages::form::Asked;
-use crate::console::pages::notice::NoticeQuery;
+use crate::console::pages::notice::{Notice, Told};
 use crate::console::pages::page;
 use crate::console::pages::shell::{Place, Shell};
 use crate::console::pages::time::{Reading, Stamp, zones};
@@ -79,18 +78,18 @@ struct SettingsPage {
 pub(super) async fn without_organization(
     State(operations): State<Operations>,
     Visitor(visitor): Visitor,
-    Asked(notice): Asked<NoticeQuery>,
+    Told(notice): Told,
 ) -> Result<Response, Failure> {
-    render(&operations, &visitor, None, &notice, Shown::default()).await
+    render(&operations, &visitor, None, notice, Shown::default()).await
 }
 
 pub(super) async fn of_organization(
     State(operations): State<Operations>,
     Visitor(visitor): Visitor,
     Path(org): Path<String>,
-    Asked(notice): Asked<NoticeQuery>,
+    Told(notice): Told,
 ) -> Result<Response, Failure> {
-    render(&operations, &visitor, Some(&org), &notice, Shown::default()).await
+    render(&operations, &visitor, Some(&org), notice, Shown::default()).await
 }
 
 /// The page that a form was on, with what it got wrong.
@@ -101,18 +100,18 @@ pub(super) async fn again(
     shown: Shown,
 ) -> Result<Response, Failure> {
     let organization = Some(organization).filter(|organization| !organization.is_empty());
-    render(operations, visitor, organization, &NoticeQuery::default(), shown).await
+    render(operations, visitor, organization, None, shown).await
 }
 
 async fn render(
     operations: &Operations,
     visitor: &SignedIn,
     organization: Option<&str>,
-    notice: &NoticeQuery,
+    notice: Option<Notice>,
     shown: Shown,
 ) -> Result<Response, Failure> {
     let caller = &visitor.caller;
-    let shell = Shell::read(operations, caller, organization, Place::Settings).await?.saying(notice.notice());
+    let shell = Shell::read(operations, caller, organization, Place::Settings).await?.saying(notice);
     let who = operations.read_session(caller).await?;
     let is_wrong = shown.profile.is_some() || !shown.password.is_none() || shown.organization.is_some();
     let sessions = operations.list_sessions(caller, Some(visitor.session)).await?;

@@ -110,6 +110,7 @@ mod tests {
         LimitView {
             kind: "quota",
             per: Some("day"),
+            requests: None,
             limit,
             used,
             remaining: limit.saturating_sub(used),
