@@ -65,7 +65,7 @@ async fn every_page_about_people_and_agents_is_sound_in_every_width_and_theme() 
     browser.visit("/orgs/acme/members/new").await;
     browser.fill("E-mail", "another@acme.example").await;
     browser.click("radio", "Organization admin").await;
-    browser.press("Create Invitation").await;
+    browser.press("Create invitation").await;
     browser.sees("not shown again").await;
     faults.extend(judge(&mut browser, "member-link").await);
     browser.visit("/orgs/acme/members").await;

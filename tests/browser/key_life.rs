@@ -94,7 +94,7 @@ async fn create(stage: &Stage, browser: &Browser, person: &str, name: &str, scri
         browser.click("radio", "Organization").await;
     } else {
         assert!(!browser.has("radio", "Organization").await, "offered to an agent admin");
-        browser.choose("Agent", "billing").await;
+        browser.choose("Agent", "Billing desk (billing)").await;
     }
     browser.press("Create").await;
     let secret = secret_shown(browser).await;

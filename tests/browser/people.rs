@@ -15,11 +15,11 @@ async fn an_invitation_is_accepted_in_a_second_browser_and_then_works_no_more() 
         let invited = format!("{scripts:?}.{NEWCOMER}").to_lowercase();
         let owner = stage.signed_in(OWNER, scripts).await;
         owner.take(&account_menu(OWNER), "Members").await;
-        owner.follow("Invite Member").await;
+        owner.follow("Invite member").await;
         owner.fill("E-mail", &invited).await;
         owner.click("radio", "Agent admin").await;
-        owner.click("checkbox", "billing").await;
-        owner.press("Create Invitation").await;
+        owner.click("checkbox", "Billing desk").await;
+        owner.press("Create invitation").await;
         owner.sees("not shown again").await;
         let address = invitation_shown(&owner).await;
         owner.act("Done").await;
@@ -76,7 +76,7 @@ async fn a_member_who_is_disabled_or_removed_is_out_at_once() {
     sign_in(&clerk, CLERK).await;
     owner.take(&format!("Actions for {CLERK}"), "Remove").await;
     owner.find("dialog", "").await;
-    owner.press("Remove Member").await;
+    owner.press("Remove member").await;
     owner.gone("dialog", "").await;
     owner.no_longer_sees(&format!("Actions for {CLERK}")).await;
     clerk.visit("/orgs/acme/keys").await;
@@ -96,7 +96,7 @@ async fn the_last_organization_admin_can_neither_be_demoted_nor_removed() {
     owner.gone("dialog", "").await;
     owner.take(&format!("Actions for {OWNER}"), "Remove").await;
     owner.find("dialog", "").await;
-    assert!(!owner.has("button", "Remove Member").await, "the last admin can be removed");
+    assert!(!owner.has("button", "Remove member").await, "the last admin can be removed");
 }
 
 #[tokio::test]
@@ -105,7 +105,7 @@ async fn agents_come_are_renamed_and_take_their_keys_with_them() {
     for scripts in [Scripts::On, Scripts::Off] {
         let owner = stage.signed_in(OWNER, scripts).await;
         owner.take(&account_menu(OWNER), "Agents").await;
-        owner.follow("New Agent").await;
+        owner.follow("New agent").await;
         owner.fill("Name", "Returns desk").await;
         owner.fill("Slug", "returns").await;
         owner.press("Create").await;
@@ -122,7 +122,7 @@ async fn agents_come_are_renamed_and_take_their_keys_with_them() {
         if owner.has("textbox", "Type").await {
             owner.fill("Type", "returns").await;
         }
-        owner.press("Delete Agent").await;
+        owner.press("Delete agent").await;
         owner.gone("button", "Actions for Returns").await;
         owner.find("heading", "Agents").await;
         assert_eq!(stage.knock(&secret, "returns"), 401, "the agent's key outlives it");
@@ -185,21 +185,22 @@ async fn a_person_changes_name_time_zone_and_password() {
     let there = stage.signed_in(OWNER, Scripts::On).await;
     let here = stage.signed_in(OWNER, Scripts::On).await;
     here.take(&account_menu(OWNER), "Settings").await;
-    here.fill("Name", "Olivia Owner").await;
-    here.choose("Time zone", "Asia/Tokyo").await;
-    here.press("Save").await;
+    here.fill("Your name", "Olivia Owner").await;
+    here.choose("Your time zone", "Asia/Tokyo").await;
+    here.press("Save profile").await;
     here.sees("Saved").await;
-    let name = here.find("textbox", "Name").await.prop("value").await.unwrap();
+    let name = here.find("textbox", "Your name").await.prop("value").await.unwrap();
     assert_eq!(name.as_deref(), Some("Olivia Owner"));
     here.visit("/orgs/acme/members").await;
     here.sees("Olivia Owner").await;
+    here.find("button", &account_menu("Olivia Owner")).await;
     here.visit("/orgs/acme/audit").await;
     here.sees("Asia/Tokyo").await;
 
     here.visit("/orgs/acme/settings").await;
     here.fill("Current password", PASSWORD).await;
     here.fill("New password", "another good phrase for a turnstile").await;
-    here.press("Change Password").await;
+    here.press("Change password").await;
     here.sees("password").await;
     here.visit("/orgs/acme/keys").await;
     here.find("heading", "API Keys").await;

@@ -56,11 +56,13 @@ impl Stage {
         stage
     }
 
-    /// An organization with agents that are called as their slugs are.
+    /// An organization with agents: `billing` is the "Billing desk".
     pub(crate) fn organization(&self, slug: &str, name: &str, agents: &[&str]) {
         self.management.organization(slug, json!({ "name": name }));
         for agent in agents {
-            self.management.agent(slug, agent);
+            let (first, rest) = agent.split_at(1);
+            let body = json!({ "slug": agent, "name": format!("{}{rest} desk", first.to_uppercase()) });
+            self.management.expect(201, "POST", &format!("/organizations/{slug}/agents"), Some(&body));
         }
     }
 

@@ -106,6 +106,26 @@ async fn hostile_names_are_text_wherever_they_stand() {
 }
 
 #[tokio::test]
+async fn an_agent_is_called_by_its_name_and_found_by_name_and_slug() {
+    let console = Console::with_acme().await;
+    let owner = Visitor::owner(&console).await;
+    console.post("/organizations/acme/agents", r#"{"slug":"pay","name":"Payouts <1>"}"#).await.is(201);
+    let body = r#"{"name":"k","scope":{"type":"agent","agent":"pay"}}"#;
+    let made = console.post("/organizations/acme/keys", body).await.is(201);
+    let key = made.json["key"]["id"].as_str().unwrap();
+    for page in ["".to_owned(), format!("/{key}/edit"), format!("/{key}/usage")] {
+        let html = owner.get(&format!("/orgs/acme/keys{page}")).await.is(200).html();
+        assert!(html.contains("title=\"Payouts &#60;1&#62; (pay)\""), "{page}");
+        assert!(html.contains("<bdi>Payouts &#60;1&#62;</bdi>"), "{page}");
+    }
+    let dialog = owner.get("/orgs/acme/keys/new").await.is(200).html();
+    assert!(dialog.contains("<option value=\"pay\">Payouts &#60;1&#62; (pay)</option>"));
+    console.key("other").await;
+    assert_eq!(names(&owner, "?q=payouts").await, ["k"]);
+    assert_eq!(names(&owner, "?q=pay").await, ["k"]);
+}
+
+#[tokio::test]
 async fn an_agent_admin_sees_and_makes_keys_of_own_agents_only() {
     let console = Console::with_acme().await;
     let clerk = Visitor::clerk(&console).await;

@@ -61,5 +61,5 @@ async fn nobody_else_makes_or_deletes_an_organization() {
     owner.send_form("/orgs/acme/delete", &[("typed", "acme")]).await.is(403);
     owner.send_form("/orgs/new", &[("name", "x"), ("slug", "x"), ("time_zone", "UTC")]).await.is(403);
     let list = owner.get("/orgs").await.is(200).html();
-    assert!(list.contains("Acme") && !list.contains("New Organization"));
+    assert!(list.contains("Acme") && !list.contains("New organization"));
 }

@@ -229,7 +229,7 @@ fn question(agent: &AgentView, keys: usize) -> Question {
         refusal: None,
         typed: Some(agent.slug.to_string()),
         tag: agent.tag().as_str().to_owned(),
-        verb: "Delete Agent",
+        verb: "Delete agent",
         tone: "danger",
     }
 }
@@ -268,7 +268,7 @@ fn back(shell: &Shell) -> String {
 
 fn new_purpose<'a>(shell: &Shell, back: &'a str) -> Purpose<'a> {
     Purpose {
-        title: "New Agent",
+        title: "New agent",
         subject: "",
         verb: "Create",
         action: format!("/orgs/{}/agents/new", shell.slug()),

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
+use super::breakable::Breakable;
 use super::page;
 use super::shell::Shell;
 
@@ -15,7 +16,7 @@ use super::shell::Shell;
 pub(crate) struct Question {
     /// What is about to be done.
     pub(crate) title: &'static str,
-    /// To whom or what.
+    /// To whom or what. Where it is lost, the heading asks for it in quotes.
     pub(crate) name: String,
     /// What happens and what is lost.
     pub(crate) sentences: Vec<String>,
@@ -49,6 +50,8 @@ struct ConfirmPage<'a> {
     back: &'a str,
     action: &'a str,
     question: &'a Question,
+    name: Breakable,
+    is_loss: bool,
     problem: Option<&'a str>,
     given: &'a str,
     is_mistyped: bool,
@@ -88,6 +91,11 @@ impl Question {
     ) -> Response {
         let is_mistyped =
             status != StatusCode::OK && self.typed.as_deref().is_some_and(|wanted| given.trim() != wanted);
-        page(status, &ConfirmPage { shell, back, action, question: self, problem, given, is_mistyped })
+        let name = Breakable::new(&self.name);
+        let is_loss = self.tone == "danger";
+        page(
+            status,
+            &ConfirmPage { shell, back, action, question: self, name, is_loss, problem, given, is_mistyped },
+        )
     }
 }

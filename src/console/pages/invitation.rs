@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use super::failure::Failure;
 use super::form::{Filled, Problems};
+use super::shell::member_role_in_a_sentence;
 use super::sign_in::{refusal, retry_after};
 use super::time::{Reading, Stamp};
 use super::{page, see_other};
@@ -20,7 +21,6 @@ use crate::console::Site;
 use crate::console::operations::{Acceptance, Operations, PASSWORD_CHARS_MIN, Refused, Whence};
 use crate::console::session;
 use crate::console::view::InvitationView;
-use crate::domain::member::MemberRole;
 use crate::domain::zone::Zone;
 
 /// The form, as written.
@@ -100,14 +100,10 @@ fn asked(
     status: StatusCode,
     problems: Problems,
 ) -> Response {
-    let role = match invitation.role {
-        MemberRole::OrganizationAdmin => "organization admin",
-        MemberRole::AgentAdmin => "agent admin",
-    };
     let shown = InvitationPage {
         until: Reading::new(operations.now(), None, &Zone::utc()).date_time(invitation.until.0),
+        role: member_role_in_a_sentence(invitation.role),
         invitation,
-        role,
         token,
         chars_min: PASSWORD_CHARS_MIN,
         may_sign_in: site.may_sign_in(),

@@ -5,6 +5,7 @@
 mod agents;
 mod assets;
 mod audit;
+mod breakable;
 mod chart;
 mod confirm;
 mod curl;
@@ -19,6 +20,7 @@ mod notice;
 mod openid;
 mod organizations;
 mod refusal;
+mod scope;
 mod settings;
 mod sheet;
 mod shell;

@@ -175,7 +175,7 @@ fn question(organization: &OrganizationView, keys: u64) -> Question {
         refusal: None,
         typed: Some(organization.slug.to_string()),
         tag: organization.tag().as_str().to_owned(),
-        verb: "Delete Organization",
+        verb: "Delete organization",
         tone: "danger",
     }
 }
@@ -192,7 +192,7 @@ async fn operators_frame(operations: &Operations, caller: &Caller) -> Result<She
 
 fn purpose() -> Purpose<'static> {
     Purpose {
-        title: "New Organization",
+        title: "New organization",
         subject: "",
         verb: "Create",
         action: format!("{BACK}/new"),

@@ -8,6 +8,7 @@ use super::notice::Notice;
 use super::time::Reading;
 use crate::console::operations::{Caller, Operations};
 use crate::console::view::OrganizationView;
+use crate::domain::member::MemberRole;
 use crate::domain::role::Role;
 use crate::domain::zone::Zone;
 
@@ -40,8 +41,10 @@ pub(crate) struct Shell {
     pub(crate) organizations: Vec<OrganizationView>,
     /// Whether the person runs the deployment.
     pub(crate) is_operator: bool,
-    /// Their e-mail address or name.
+    /// What they are called: their name if they set one, else their e-mail address.
     pub(crate) person: String,
+    /// Their e-mail address, where they are called otherwise.
+    pub(crate) email: Option<String>,
     /// Two letters for the avatar.
     pub(crate) initials: String,
     /// Their role here.
@@ -81,8 +84,9 @@ impl Shell {
             None => None,
         };
         let organizations = operations.list_organizations(caller, None, SWITCHER_MAX).await?.items;
-        let own_zone = operations.read_session(caller).await?.time_zone;
-        let zone = own_zone.or(organization.as_ref().map(|organization| organization.time_zone.clone()));
+        let who = operations.read_session(caller).await?;
+        let person = who.display_name.as_ref().map_or(caller.name().to_owned(), ToString::to_string);
+        let zone = who.time_zone.or(organization.as_ref().map(|organization| organization.time_zone.clone()));
         let zone = zone.unwrap_or_else(Zone::utc);
         let here = organization.as_ref().or(organizations.first());
         let role = here.and_then(|here| caller.role_in(here.id)).unwrap_or(Role::Operator);
@@ -90,8 +94,9 @@ impl Shell {
             organization,
             organizations,
             is_operator: caller.is_operator(),
-            person: caller.name().to_owned(),
-            initials: initials(caller.name()),
+            initials: initials(&person),
+            email: who.display_name.is_some().then(|| caller.name().to_owned()),
+            person,
             role,
             place,
             notice: None,
@@ -153,6 +158,14 @@ pub(crate) fn role_in_words(role: Role) -> &'static str {
     }
 }
 
+/// What a member's role is called within a sentence, after "an".
+pub(crate) fn member_role_in_a_sentence(role: MemberRole) -> &'static str {
+    match role {
+        MemberRole::OrganizationAdmin => "organization admin",
+        MemberRole::AgentAdmin => "agent admin",
+    }
+}
+
 /// Two letters of an e-mail address or a name.
 fn initials(name: &str) -> String {
     let local = name.split('@').next().unwrap_or(name);
@@ -171,9 +184,13 @@ mod tests {
 
     #[test]
     fn initials_are_two_letters_of_whatever_the_name_is() {
-        for (name, letters) in
-            [("owner@acme.example", "OW"), ("ada.lovelace@x.org", "AL"), ("نور", "نو"), ("@", "?")]
-        {
+        for (name, letters) in [
+            ("owner@acme.example", "OW"),
+            ("ada.lovelace@x.org", "AL"),
+            ("Olivia Owner", "OO"),
+            ("نور", "نو"),
+            ("@", "?"),
+        ] {
             assert_eq!(initials(name), letters);
         }
     }

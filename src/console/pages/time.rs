@@ -101,6 +101,14 @@ impl Reading {
         Stamp { words: self.date_words(at), at }
     }
 
+    /// The date alone, with its year where that is another: "30 Nov".
+    pub(crate) fn day(&self, at: UnixMillis) -> Stamp {
+        let (now, then) = (self.local(self.now), self.local(at));
+        let words =
+            if now.year() == then.year() { then.strftime("%-d %b").to_string() } else { self.date_words(at) };
+        Stamp { words, at }
+    }
+
     /// Date and time with the zone: "23 Nov 2026, 14:02 CET".
     pub(crate) fn date_time(&self, at: UnixMillis) -> Stamp {
         let local = self.local(at);

@@ -20,6 +20,7 @@ use crate::console::pages::curl;
 use crate::console::pages::failure::Failure;
 use crate::console::pages::form::{Filled, Problems};
 use crate::console::pages::page;
+use crate::console::pages::scope::{AgentNames, ScopeWords, labelled};
 use crate::console::pages::shell::{Place, Shell};
 use crate::console::pages::time::Stamp;
 use crate::console::session::Visitor;
@@ -45,6 +46,18 @@ pub(super) struct NewKeyForm {
     limits: LimitFields,
 }
 
+/// An agent to choose.
+struct AgentChoice {
+    slug: String,
+    label: String,
+}
+
+impl AgentChoice {
+    fn of(agent: &AgentView) -> AgentChoice {
+        AgentChoice { slug: agent.slug.to_string(), label: labelled(agent.name.as_str(), &agent.slug) }
+    }
+}
+
 #[derive(Template)]
 #[template(config = "src/console/templates/askama.toml", path = "key_new.html")]
 struct NewKeyPage {
@@ -52,7 +65,7 @@ struct NewKeyPage {
     back: String,
     organization: Name,
     defaults: Limits,
-    agents: Vec<AgentView>,
+    agents: Vec<AgentChoice>,
     /// Whether the person may make keys of the whole organization.
     may_all: bool,
     is_full: bool,
@@ -68,6 +81,7 @@ struct SecretPage<'a> {
     shell: Shell,
     back: String,
     key: &'a KeyView,
+    scope: ScopeWords,
     secret: &'a str,
     curl: String,
     expires: Option<Stamp>,
@@ -160,7 +174,7 @@ impl Asking {
             defaults: organization.effective_limits.clone(),
             may_all: self.shell.role != Role::AgentAdmin,
             shell: self.shell,
-            agents: self.agents,
+            agents: self.agents.iter().map(AgentChoice::of).collect(),
             is_full: self.is_full,
             cap: self.cap,
             form,
@@ -182,6 +196,7 @@ impl Asking {
         let secret = created.secret.expose();
         let shown = SecretPage {
             back: self.back(),
+            scope: AgentNames::of(&self.agents).scope(&key.scope),
             key,
             secret,
             curl: curl::line(secret, &site.gateway_url, &site.routes.load(), opens),

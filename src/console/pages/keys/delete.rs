@@ -9,12 +9,13 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::{RECENT_MS, scope_words};
+use super::RECENT_MS;
 use crate::console::operations::{Caller, Expected, Operations, Refused};
 use crate::console::pages::chart::counted;
 use crate::console::pages::failure::Failure;
 use crate::console::pages::form::{Filled, Problems};
 use crate::console::pages::notice;
+use crate::console::pages::scope::{AgentNames, ScopeWords};
 use crate::console::pages::shell::{Place, Shell};
 use crate::console::pages::time::Stamp;
 use crate::console::pages::{page, see_other};
@@ -37,7 +38,7 @@ struct DeletePage {
     address: String,
     key: KeyView,
     tag: String,
-    scope: String,
+    scope: ScopeWords,
     used: Option<Stamp>,
     today: String,
     /// Whether the name is to be typed.
@@ -86,6 +87,7 @@ pub(super) async fn delete(
 struct Asking {
     shell: Shell,
     key: KeyView,
+    scope: ScopeWords,
     today: u64,
 }
 
@@ -99,7 +101,8 @@ impl Asking {
         let shell = Shell::read(operations, caller, Some(organization), Place::Keys).await?;
         let key = operations.read_key(caller, organization, id).await?;
         let today = operations.requests_today(caller, organization, id).await?;
-        Ok(Asking { shell, key, today })
+        let scope = AgentNames::read(operations, caller, organization).await?.scope(&key.scope);
+        Ok(Asking { shell, key, scope, today })
     }
 
     /// Whether the key was used in the last 24 hours.
@@ -110,14 +113,15 @@ impl Asking {
 
     fn page(self, status: StatusCode, typed: String, problems: Problems) -> Response {
         let back = format!("/orgs/{}/keys", self.shell.slug());
+        let is_typed = self.is_recent();
         let asked = DeletePage {
             address: format!("{back}/{}", self.key.id),
             back,
             tag: self.key.tag().as_str().to_owned(),
-            scope: scope_words(&self.key.scope).0.to_owned(),
+            scope: self.scope,
             used: self.key.last_used_at.map(|used| self.shell.reading.relative(used.0)),
             today: counted(self.today, "request", "requests"),
-            is_typed: self.is_recent(),
+            is_typed,
             typed,
             problems,
             shell: self.shell,

@@ -9,10 +9,10 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::limits::{FIELDS, LimitFields};
-use super::scope_words;
 use crate::console::operations::{Expected, KeyPatch, Operations, Refused};
 use crate::console::pages::failure::Failure;
 use crate::console::pages::form::{Filled, Problems, sentence};
+use crate::console::pages::scope::{AgentNames, ScopeWords};
 use crate::console::pages::shell::{Place, Shell};
 use crate::console::pages::{page, see_other};
 use crate::console::session::Visitor;
@@ -40,8 +40,7 @@ struct EditPage {
     back: String,
     address: String,
     key: KeyView,
-    scope: String,
-    scope_class: &'static str,
+    scope: ScopeWords,
     is_read_only: bool,
     defaults: Limits,
     form: EditForm,
@@ -57,8 +56,9 @@ pub(super) async fn ask(
     let caller = &visitor.caller;
     let shell = Shell::read(&operations, caller, Some(&organization), Place::Keys).await?;
     let key = operations.read_key(caller, &organization, &key).await?;
+    let scope = AgentNames::read(&operations, caller, &organization).await?.scope(&key.scope);
     let form = EditForm::of(&key, &shell);
-    Ok(show(StatusCode::OK, shell, key, form, Problems::none()))
+    Ok(show(StatusCode::OK, shell, (key, scope), form, Problems::none()))
 }
 
 pub(super) async fn change(
@@ -70,9 +70,12 @@ pub(super) async fn change(
     let caller = &visitor.caller;
     let shell = Shell::read(&operations, caller, Some(&organization), Place::Keys).await?;
     let key = operations.read_key(caller, &organization, &id).await?;
+    let scope = AgentNames::read(&operations, caller, &organization).await?.scope(&key.scope);
     let patch = match form.patch(&key, &shell) {
         Ok(patch) => patch,
-        Err(problems) => return Ok(show(StatusCode::UNPROCESSABLE_ENTITY, shell, key, form, problems)),
+        Err(problems) => {
+            return Ok(show(StatusCode::UNPROCESSABLE_ENTITY, shell, (key, scope), form, problems));
+        }
     };
     let expected = Expected::OneOf(vec![form.tag.clone()]);
     match operations.change_key(caller, &organization, &id, expected, patch).await {
@@ -82,7 +85,7 @@ pub(super) async fn change(
                 "/name" => Some("name"),
                 other => form.limits.field(other),
             });
-            Ok(show(StatusCode::UNPROCESSABLE_ENTITY, shell, key, form, problems))
+            Ok(show(StatusCode::UNPROCESSABLE_ENTITY, shell, (key, scope), form, problems))
         }
         Err(Refused::Stale) => {
             if form.disabled.is_some() {
@@ -94,22 +97,26 @@ pub(super) async fn change(
                 "Somebody changed this key after you opened it, so nothing was saved. Saving again writes what \
                  stands here over their change; Cancel keeps theirs.",
             );
-            Ok(show(StatusCode::PRECONDITION_FAILED, shell, key, form, problems))
+            Ok(show(StatusCode::PRECONDITION_FAILED, shell, (key, scope), form, problems))
         }
         Err(refused) => Err(refused.into()),
     }
 }
 
-fn show(status: StatusCode, shell: Shell, key: KeyView, mut form: EditForm, problems: Problems) -> Response {
+fn show(
+    status: StatusCode,
+    shell: Shell,
+    (key, scope): (KeyView, ScopeWords),
+    mut form: EditForm,
+    problems: Problems,
+) -> Response {
     let defaults = shell.organization.as_ref().map(|here| here.effective_limits.clone()).unwrap_or_default();
     form.limits.suggest(&defaults);
     let back = format!("/orgs/{}/keys", shell.slug());
-    let (scope, scope_class) = scope_words(&key.scope);
     let asked = EditPage {
         address: format!("{back}/{}", key.id),
         back,
-        scope: scope.to_owned(),
-        scope_class,
+        scope,
         is_read_only: key.access == Access::Read,
         defaults,
         is_more_open: problems.any_of(&FIELDS) || form.limits.is_written(),

@@ -8,13 +8,14 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::{all_keys, scope_words};
+use super::all_keys;
 use crate::console::operations::Operations;
 use crate::console::pages::chart::grouped;
 use crate::console::pages::failure::Failure;
 use crate::console::pages::form::Asked;
 use crate::console::pages::notice::Told;
 use crate::console::pages::page;
+use crate::console::pages::scope::{AgentNames, ScopeWords};
 use crate::console::pages::shell::{Place, Shell};
 use crate::console::pages::time::{Reading, Stamp};
 use crate::console::session::Visitor;
@@ -64,13 +65,20 @@ struct Choice {
     is_on: bool,
 }
 
-/// One key.
+/// One key, with what stands beside it.
+struct Entry {
+    key: KeyView,
+    scope: ScopeWords,
+    /// Its requests in each of the last 24 hours.
+    hours: [u64; 24],
+}
+
+/// One key, ready to be shown.
 struct Row {
     name: String,
     address: String,
     hint: String,
-    scope: String,
-    scope_class: &'static str,
+    scope: ScopeWords,
     is_read_only: bool,
     state: &'static str,
     state_class: &'static str,
@@ -116,20 +124,18 @@ pub(super) async fn show(
     let shell = Shell::read(&operations, caller, Some(&organization), Place::Keys).await?;
     let shell = shell.saying(notice);
     let keys = all_keys(&operations, caller, &organization).await?;
+    let names = AgentNames::read(&operations, caller, &organization).await?;
     let recent = operations.recent_use(caller, &organization).await?;
     let base = format!("/orgs/{}/keys", shell.slug());
     let reading = &shell.reading;
-    let mut entries: Vec<(KeyView, [u64; 24])> = keys
-        .items
-        .into_iter()
-        .filter(|key| query.includes(key))
-        .map(|key| {
-            let hours = recent.get(&key.id).copied().unwrap_or([0; 24]);
-            (key, hours)
-        })
-        .collect();
+    let entry = |key: KeyView| {
+        let hours = recent.get(&key.id).copied().unwrap_or([0; 24]);
+        Entry { scope: names.scope(&key.scope), hours, key }
+    };
+    let mut entries: Vec<Entry> = keys.items.into_iter().map(entry).collect();
+    entries.retain(|entry| query.includes(entry));
     query.order(&mut entries, reading);
-    let rows: Vec<Row> = entries.iter().map(|(key, hours)| Row::new(key, hours, reading, &base)).collect();
+    let rows: Vec<Row> = entries.into_iter().map(|entry| Row::new(entry, reading, &base)).collect();
     let pips = if keys.cap <= PIPS_MAX {
         (0..keys.cap).map(|at| u64::from(at) < keys.count).collect()
     } else {
@@ -162,16 +168,16 @@ impl ListQuery {
         !self.q.trim().is_empty() || matches!(self.scope.as_str(), "organization" | "agent")
     }
 
-    fn includes(&self, key: &KeyView) -> bool {
+    fn includes(&self, Entry { key, scope, .. }: &Entry) -> bool {
         let is_in_scope = match (self.scope.as_str(), &key.scope) {
             ("organization", scope) => *scope == ScopeView::Organization,
             ("agent", scope) => *scope != ScopeView::Organization,
             _ => true,
         };
         let wanted = self.q.trim().to_lowercase();
-        let (scope, _) = scope_words(&key.scope);
-        let texts = [key.name.as_str(), &key.hint, scope, &key.created_by];
-        is_in_scope && (wanted.is_empty() || texts.iter().any(|text| text.to_lowercase().contains(&wanted)))
+        let texts = [key.name.as_str(), &key.hint, &key.created_by];
+        let is_meant = |text: &&str| text.to_lowercase().contains(&wanted);
+        is_in_scope && (wanted.is_empty() || texts.iter().any(is_meant) || scope.contains(&wanted))
     }
 
     /// The column, and whether downwards.
@@ -184,21 +190,21 @@ impl ListQuery {
         }
     }
 
-    fn order(&self, entries: &mut [(KeyView, [u64; 24])], reading: &Reading) {
+    fn order(&self, entries: &mut [Entry], reading: &Reading) {
         let (column, down) = self.column();
-        let by = |one: &(KeyView, [u64; 24]), other: &(KeyView, [u64; 24])| -> Ordering {
+        let by = |one: &Entry, other: &Entry| -> Ordering {
             let name = |key: &KeyView| key.name.as_str().to_lowercase();
             match column {
-                "name" => name(&one.0).cmp(&name(&other.0)),
-                "scope" => scope_words(&one.0.scope).cmp(&scope_words(&other.0.scope)),
-                "state" => state(&one.0, reading).0.cmp(state(&other.0, reading).0),
-                "used" => one.0.last_used_at.cmp(&other.0.last_used_at),
-                "requests" => one.1.iter().sum::<u64>().cmp(&other.1.iter().sum::<u64>()),
-                _ => (one.0.created_at, one.0.id).cmp(&(other.0.created_at, other.0.id)),
+                "name" => name(&one.key).cmp(&name(&other.key)),
+                "scope" => one.scope.cmp(&other.scope),
+                "state" => state(&one.key, reading).0.cmp(state(&other.key, reading).0),
+                "used" => one.key.last_used_at.cmp(&other.key.last_used_at),
+                "requests" => one.hours.iter().sum::<u64>().cmp(&other.hours.iter().sum::<u64>()),
+                _ => (one.key.created_at, one.key.id).cmp(&(other.key.created_at, other.key.id)),
             }
         };
         // Whatever is alike stands newest first, in either direction.
-        entries.sort_by_key(|(key, _)| Reverse(key.id));
+        entries.sort_by_key(|entry| Reverse(entry.key.id));
         entries.sort_by(|one, other| if down { by(other, one) } else { by(one, other) });
     }
 
@@ -275,9 +281,8 @@ fn state(key: &KeyView, reading: &Reading) -> (&'static str, &'static str) {
 }
 
 impl Row {
-    fn new(key: &KeyView, hours: &[u64; 24], reading: &Reading, base: &str) -> Row {
-        let (scope, scope_class) = scope_words(&key.scope);
-        let (state, state_class) = state(key, reading);
+    fn new(Entry { key, scope, hours }: Entry, reading: &Reading, base: &str) -> Row {
+        let (state, state_class) = state(&key, reading);
         let expiry = key.expires_at.map(|expiry| match expiry.0 <= reading.now() {
             true => ("", reading.relative(expiry.0)),
             false => ("until ", reading.date(expiry.0)),
@@ -286,8 +291,7 @@ impl Row {
             name: key.name.to_string(),
             address: format!("{base}/{}", key.id),
             hint: key.hint.clone(),
-            scope: scope.to_owned(),
-            scope_class,
+            scope,
             is_read_only: key.access == Access::Read,
             state,
             state_class,
@@ -296,7 +300,7 @@ impl Row {
             created_by: key.created_by.clone(),
             used: key.last_used_at.map(|used| reading.relative(used.0)),
             requests: grouped(hours.iter().sum()),
-            spark: spark(hours),
+            spark: spark(&hours),
         }
     }
 }

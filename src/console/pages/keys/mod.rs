@@ -16,7 +16,7 @@ pub(crate) use limits::LimitFields;
 use super::failure::Failure;
 use crate::console::Shared;
 use crate::console::operations::{Caller, Operations};
-use crate::console::view::{KeyView, ScopeView};
+use crate::console::view::KeyView;
 
 /// Keys read at once while a list is gathered.
 const KEYS_A_PAGE: u32 = 200;
@@ -54,13 +54,5 @@ async fn all_keys(operations: &Operations, caller: &Caller, organization: &str) 
         if after.is_none() || items.len() >= KEYS_SHOWN_MAX {
             return Ok(Keys { items, count: page.count, cap: page.cap, is_full: page.at_cap });
         }
-    }
-}
-
-/// What a key's scope is called, and its class.
-fn scope_words(scope: &ScopeView) -> (&str, &'static str) {
-    match scope {
-        ScopeView::Organization => ("Organization", "org"),
-        ScopeView::Agent { agent } => (agent.as_str(), "agent"),
     }
 }

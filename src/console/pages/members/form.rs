@@ -8,16 +8,17 @@ use serde::Deserialize;
 use std::sync::Arc;
 
 use super::removal::LAST_ADMIN;
-use super::{back, everybody, frame, is_last_admin, role_in_words};
+use super::{back, everybody, frame, is_last_admin};
 use crate::console::Site;
 use crate::console::operations::{
     Caller, FieldProblem, Invited, MemberPatch, NewMember, Operations, Refused,
 };
+use crate::console::pages::breakable::Breakable;
 use crate::console::pages::confirm::{Answer, Question};
 use crate::console::pages::failure::Failure;
 use crate::console::pages::form::{Filled, sentence};
 use crate::console::pages::refusal::{STALE, expected, wrong};
-use crate::console::pages::shell::Shell;
+use crate::console::pages::shell::{Shell, member_role_in_a_sentence};
 use crate::console::pages::time::Stamp;
 use crate::console::pages::{page, see_other};
 use crate::console::session::Visitor;
@@ -64,7 +65,9 @@ struct FormPage<'a> {
     shell: &'a Shell,
     back: &'a str,
     title: &'static str,
+    /// Whom it is about, as text and for the heading.
     subject: &'a str,
+    subject_shown: Breakable,
     verb: &'static str,
     action: &'a str,
     problem: Option<&'a str>,
@@ -223,7 +226,7 @@ fn link_question(member: &MemberView) -> Question {
         refusal: (!is_invited).then(|| ALREADY_COME.to_owned()),
         typed: None,
         tag: String::new(),
-        verb: "Make Link",
+        verb: "Make link",
         tone: "primary",
     }
 }
@@ -237,7 +240,7 @@ fn link(shell: &Shell, site: &Site, invited: &Invited) -> Response {
         shell,
         back: &back(shell),
         email: invited.member.email.to_string(),
-        role: role_in_words(invited.member.role),
+        role: member_role_in_a_sentence(invited.member.role),
         until: invited.member.invited_until.map(|until| shell.reading.date_time(until.0)),
         link: &link,
     };
@@ -270,13 +273,15 @@ async fn show(
         _ => None,
     };
     let email = member.map_or(fields.email.clone(), |member| member.email.to_string());
+    let subject = if member.is_some() { email.as_str() } else { "" };
     let action = member.map_or(format!("{back}/new"), |member| format!("{back}/{}/edit", member.id));
     let template = FormPage {
         shell,
         back: &back,
-        title: if member.is_some() { "Edit" } else { "Invite Member" },
-        subject: if member.is_some() { &email } else { "" },
-        verb: if member.is_some() { "Save" } else { "Create Invitation" },
+        title: if member.is_some() { "Edit" } else { "Invite member" },
+        subject,
+        subject_shown: Breakable::new(subject),
+        verb: if member.is_some() { "Save" } else { "Create invitation" },
         action: &action,
         problem: wrong.and_then(|wrong| wrong.other.as_deref()),
         is_new: member.is_none(),

@@ -10,6 +10,7 @@ use crate::console::operations::Operations;
 use crate::console::pages::failure::Failure;
 use crate::console::pages::notice::Told;
 use crate::console::pages::page;
+use crate::console::pages::scope::AgentNames;
 use crate::console::pages::shell::Shell;
 use crate::console::pages::time::{Reading, Stamp};
 use crate::console::session::Visitor;
@@ -60,7 +61,8 @@ pub(super) async fn show(
     let Some(organization) = shell.organization.clone() else { return Err(Failure::NotFound) };
     let members = everybody(&operations, caller, &org).await?;
     let base = format!("/orgs/{}", organization.slug);
-    let reader = Reader { base: &base, reading: &shell.reading, name: caller.name() };
+    let names = AgentNames::read(&operations, caller, &org).await?;
+    let reader = Reader { base: &base, reading: &shell.reading, name: caller.name(), names: &names };
     let rows = members.iter().map(|member| reader.row(member, &members)).collect();
     Ok(page(StatusCode::OK, &MembersPage { shell, organization, base, rows }))
 }
@@ -70,12 +72,13 @@ struct Reader<'a> {
     base: &'a str,
     reading: &'a Reading,
     name: &'a str,
+    names: &'a AgentNames,
 }
 
 impl Reader<'_> {
     fn row(&self, member: &MemberView, everybody: &[MemberView]) -> Row {
         let email = member.email.to_string();
-        let agents: Vec<&str> = member.agents.iter().map(|slug| slug.as_str()).collect();
+        let agents: Vec<String> = member.agents.iter().map(|slug| self.names.name(slug.as_str())).collect();
         Row {
             address: format!("{}/members/{}", self.base, member.id),
             title: member.name.as_ref().map_or(email.clone(), ToString::to_string),
@@ -87,7 +90,10 @@ impl Reader<'_> {
             is_last_admin: is_last_admin(member, everybody),
             is_over: self.is_over(member),
             state: self.state(member),
-            until: member.invited_until.map(|until| self.reading.relative(until.0)),
+            until: member.invited_until.map(|until| match self.is_over(member) {
+                true => self.reading.relative(until.0),
+                false => self.reading.day(until.0),
+            }),
             since: self.reading.date(member.created_at.0),
             may_renew: member.state == MemberStateView::Invited,
         }

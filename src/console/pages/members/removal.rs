@@ -85,7 +85,7 @@ async fn question(
         refusal,
         typed: None,
         tag: member.tag().as_str().to_owned(),
-        verb: "Remove Member",
+        verb: "Remove member",
         tone: "danger",
     })
 }

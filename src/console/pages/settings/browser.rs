@@ -14,7 +14,7 @@ pub(crate) fn words(user_agent: &str) -> String {
 
 /// Most browsers name others for compatibility: whoever is named by fewest comes first.
 fn browser(user_agent: &str) -> Option<&'static str> {
-    const MARKS: [(&str, &str); 13] = [
+    const MARKS: [(&str, &str); 12] = [
         ("Edg", "Edge"),
         ("OPR/", "Opera"),
         ("SamsungBrowser/", "Samsung Internet"),
@@ -22,7 +22,6 @@ fn browser(user_agent: &str) -> Option<&'static str> {
         ("FxiOS/", "Firefox"),
         ("CriOS/", "Chrome"),
         ("Firefox/", "Firefox"),
-        ("HeadlessChrome/", "Chrome without a window"),
         ("Chromium/", "Chromium"),
         ("Chrome/", "Chrome"),
         ("Safari/", "Safari"),
@@ -74,6 +73,7 @@ mod tests {
                 "Mozilla/5.0 (Linux; Android 15) AppleWebKit/537.36 Chrome/141.0 Mobile Safari/537.36",
                 "Chrome on Android",
             ),
+            ("Mozilla/5.0 (X11; Linux x86_64) HeadlessChrome/141.0 Safari/537.36", "Chrome on Linux"),
             ("curl/8.9.1", "curl"),
         ] {
             assert_eq!(words(user_agent), told, "{user_agent}");

@@ -2,6 +2,7 @@
 
 use crate::console::operations::{DeniedBy, UsagePoint, UsageView};
 use crate::console::pages::chart::{BARS_MAX, Chart, Column, counted, grouped, percent};
+use crate::console::pages::scope::AgentNames;
 use crate::console::pages::time::Reading;
 use crate::domain::clock::UnixMillis;
 
@@ -13,6 +14,15 @@ pub(crate) struct Counts {
     pub(crate) failed: String,
     /// Why they were denied: "900 by rate, 304 by quota"; nothing where none was.
     pub(crate) reasons: String,
+}
+
+/// A reason for which requests were denied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reason {
+    /// The class that gives its shade, in the bars and in the legend.
+    pub(crate) class: &'static str,
+    /// "900 by rate".
+    pub(crate) words: String,
 }
 
 /// A row of the table.
@@ -46,6 +56,11 @@ pub(crate) fn totals(usage: &UsageView) -> Counts {
     counts(totals.allowed, totals.denied, totals.failed, &totals.denied_by)
 }
 
+/// Why requests of the span were denied, in the order of the bars' parts; nothing where none was.
+pub(crate) fn denied(usage: &UsageView) -> Vec<Reason> {
+    reasons(&usage.totals.denied_by).collect()
+}
+
 /// A row for every bucket, oldest first.
 pub(crate) fn rows(usage: &UsageView, reading: &Reading, bucket_ms: Option<u64>) -> Vec<Row> {
     buckets(usage, bucket_ms)
@@ -72,23 +87,19 @@ pub(crate) fn chart(usage: &UsageView, reading: &Reading, bucket_ms: Option<u64>
                 sums.failed
             ),
             tick: reading.tick(point.at.0, days),
-            parts: vec![
-                ("c-allowed", point.allowed),
-                ("c-denied by-rate", denied.rate),
-                ("c-denied by-quota", denied.quota),
-                ("c-denied by-concurrency", denied.concurrency),
-                ("c-denied by-other", denied.other),
-                ("c-failed", point.failed),
-            ],
+            parts: std::iter::once(("c-allowed", point.allowed))
+                .chain(reasons_of(denied).map(|(class, count, _)| (class, count)))
+                .chain([("c-failed", point.failed)])
+                .collect(),
         }
     });
     Chart::new(columns.collect())
 }
 
 /// Which routes and agents the key is used for most.
-pub(crate) fn most(usage: &UsageView) -> [Most; 2] {
+pub(crate) fn most(usage: &UsageView, names: &AgentNames) -> [Most; 2] {
     let routes = usage.routes.iter().map(|used| (used.route.to_string(), used.requests));
-    let agents = usage.agents.iter().map(|used| (used.agent.to_string(), used.requests));
+    let agents = usage.agents.iter().map(|used| (names.name(&used.agent), used.requests));
     [
         Most { title: "Most used routes", class: "mono", uses: uses(routes) },
         Most { title: "Most used agents", class: "tag agent", uses: uses(agents) },
@@ -113,18 +124,26 @@ fn buckets(usage: &UsageView, bucket_ms: Option<u64>) -> impl Iterator<Item = (&
         .map(move |point| (point, UnixMillis(point.at.0.0.saturating_add(length_ms))))
 }
 
+/// Every reason: its class, how often it was one, and its words.
+fn reasons_of(by: &DeniedBy) -> impl Iterator<Item = (&'static str, u64, &'static str)> + use<> {
+    [
+        ("c-denied by-rate", by.rate, "by rate"),
+        ("c-denied by-quota", by.quota, "by quota"),
+        ("c-denied by-concurrency", by.concurrency, "too many in flight"),
+        ("c-denied by-other", by.other, "for other reasons"),
+    ]
+    .into_iter()
+}
+
+/// Those that were one.
+fn reasons(by: &DeniedBy) -> impl Iterator<Item = Reason> + use<> {
+    reasons_of(by)
+        .filter(|(_, count, _)| *count > 0)
+        .map(|(class, count, words)| Reason { class, words: format!("{} {words}", grouped(count)) })
+}
+
 fn counts(allowed: u64, denied: u64, failed: u64, by: &DeniedBy) -> Counts {
-    let reasons = [
-        (by.rate, "by rate"),
-        (by.quota, "by quota"),
-        (by.concurrency, "too many in flight"),
-        (by.other, "for other reasons"),
-    ];
-    let told: Vec<String> = reasons
-        .into_iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, reason)| format!("{} {reason}", grouped(count)))
-        .collect();
+    let told: Vec<String> = reasons(by).map(|reason| reason.words).collect();
     Counts {
         allowed: grouped(allowed),
         denied: grouped(denied),

@@ -18,15 +18,16 @@ use super::chart::Chart;
 use super::failure::Failure;
 use super::form::Asked;
 use super::page;
+use super::scope::{AgentNames, ScopeWords};
 use super::shell::{Place, Shell};
 use super::time::{Reading, Stamp};
 use crate::console::Shared;
 use crate::console::operations::{Operations, Step, UsageSpan};
 use crate::console::session::Visitor;
-use crate::console::view::{KeyView, ScopeView};
+use crate::console::view::KeyView;
 use crate::domain::clock::UnixMillis;
 use cards::Card;
-use figures::{Counts, Most, Row};
+use figures::{Counts, Most, Reason, Row};
 
 const MINUTE_MS: u64 = 60_000;
 const HOUR_MS: u64 = 60 * MINUTE_MS;
@@ -124,7 +125,7 @@ struct UsagePage {
     shell: Shell,
     keys_address: String,
     key: KeyView,
-    agent: Option<String>,
+    scope: ScopeWords,
     last_used: Option<Stamp>,
     as_of: Stamp,
     spans: Vec<Choice>,
@@ -135,6 +136,8 @@ struct UsagePage {
     requests: String,
     chart: Chart,
     rows: Vec<Row>,
+    /// The sum of what was denied, by reason.
+    denied: Vec<Reason>,
     most: [Most; 2],
 }
 
@@ -150,14 +153,12 @@ async fn show(
     let usage = operations.read_usage(caller, &org, &key, span.usage(shell.reading.now())).await?;
     // After the usage, so that a key that was never used before this minute is not called unused beside its requests.
     let key = operations.read_key(caller, &org, &key).await?;
+    let names = AgentNames::read(&operations, caller, &org).await?;
     // Everything on the page is as of one instant: that of the numbers.
     let reading = shell.reading.at(usage.as_of.0);
     let template = UsagePage {
         keys_address: format!("/orgs/{}/keys", shell.slug()),
-        agent: match &key.scope {
-            ScopeView::Organization => None,
-            ScopeView::Agent { agent } => Some(agent.to_string()),
-        },
+        scope: names.scope(&key.scope),
         last_used: key.last_used_at.map(|at| reading.relative(at.0)),
         as_of: reading.clock(usage.as_of.0),
         spans: choices(span),
@@ -168,7 +169,8 @@ async fn show(
         requests: figures::requests(&usage),
         chart: figures::chart(&usage, &reading, span.bucket_ms()),
         rows: figures::rows(&usage, &reading, span.bucket_ms()),
-        most: figures::most(&usage),
+        denied: figures::denied(&usage),
+        most: figures::most(&usage, &names),
         key,
         shell,
     };
