@@ -57,7 +57,8 @@ impl Operations {
         let organization = self.organization_of(organization).await?;
         let actor_id = match caller.reach(organization.id)? {
             Reach::Operator | Reach::OrganizationAdmin => None,
-            Reach::AgentAdmin(_) => caller.actor().id,
+            // Never nothing: without an id the query would find everybody's.
+            Reach::AgentAdmin(_) => Some(caller.actor().id.ok_or(Refused::NotPermitted)?),
         };
         filter.check()?;
         let query = AuditQuery {
