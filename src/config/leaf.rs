@@ -219,6 +219,12 @@ impl Leaf for SecretFormat {
                 "expected another prefix: whoever finds a leaked secret must see which kind it is",
             ));
         }
+        if SecretFormat::besides_keys().contains(&format) {
+            return Err(Mistake::with(
+                "the prefix of what people sign in with",
+                "expected another prefix: whoever finds a leaked secret must see which kind it is",
+            ));
+        }
         Ok(format)
     }
 

@@ -4,6 +4,7 @@
 //! Promises that keys change nowhere else. Never serves a proxied request and never knows the gateway.
 
 pub mod api;
+mod body;
 mod front;
 pub mod openid;
 pub mod operations;

@@ -150,6 +150,11 @@ impl SecretFormat {
         SecretFormat { prefix: "ksb_".into() }
     }
 
+    /// The formats of every secret that is not a key.
+    pub fn besides_keys() -> [SecretFormat; 4] {
+        [Self::management_tokens(), Self::sessions(), Self::invitations(), Self::browsers()]
+    }
+
     /// The prefix without its underscore.
     pub fn prefix(&self) -> &str {
         self.prefix.trim_end_matches('_')

@@ -89,11 +89,12 @@ impl AuditRow {
     }
 }
 
+// Each text as it is and in lower case: LOWER of SQLite knows ASCII only, and would never find a capital beyond it.
 const LINES_BEFORE: &str = r"SELECT id, at, actor, action, subject, subject_name, fields FROM audit
      WHERE organization_id = $1 AND ($2 = '' OR id < $2) AND ($3 = '' OR actor_id = $3)
-     AND ($4 = '' OR LOWER(actor) LIKE $4 ESCAPE '\')
-     AND ($5 = '' OR subject = $5 OR LOWER(subject_name) LIKE $6 ESCAPE '\')
-     AND ($7 = '' OR action = $7) AND at >= $8 AND at < $9 ORDER BY id DESC LIMIT $10";
+     AND ($4 = '' OR LOWER(actor) LIKE $5 ESCAPE '\' OR actor LIKE $4 ESCAPE '\')
+     AND ($6 = '' OR subject = $6 OR LOWER(subject_name) LIKE $8 ESCAPE '\' OR subject_name LIKE $7 ESCAPE '\')
+     AND ($9 = '' OR action = $9) AND at >= $10 AND at < $11 ORDER BY id DESC LIMIT $12";
 
 impl Database {
     /// Up to `limit` lines of an organization that `query` finds, newest first, from before `before`.
@@ -104,13 +105,17 @@ impl Database {
         before: Option<AuditId>,
         limit: u32,
     ) -> Result<Vec<AuditLine>, StoreError> {
+        let actor = query.actor.as_deref().unwrap_or_default();
+        let subject = query.subject.as_deref().unwrap_or_default();
         let rows: Vec<AuditRow> = sqlx::query_as(LINES_BEFORE)
             .bind(organization.to_string())
             .bind(before.map(|id| id.to_string()).unwrap_or_default())
             .bind(query.actor_id.as_deref().unwrap_or_default())
-            .bind(query.actor.as_deref().map(containing).unwrap_or_default())
-            .bind(query.subject.as_deref().unwrap_or_default())
-            .bind(query.subject.as_deref().map(containing).unwrap_or_default())
+            .bind(containing(actor))
+            .bind(containing(&actor.to_lowercase()))
+            .bind(subject)
+            .bind(containing(subject))
+            .bind(containing(&subject.to_lowercase()))
             .bind(query.action.as_deref().unwrap_or_default())
             .bind(query.from.map_or(0, UnixMillis::as_i64))
             .bind(query.to.map_or(i64::MAX, UnixMillis::as_i64))
@@ -121,11 +126,14 @@ impl Database {
     }
 }
 
-/// A pattern of LIKE that finds `part` anywhere, whatever it holds.
+/// A pattern of LIKE that finds `part` anywhere, whatever it holds; nothing for nothing.
 fn containing(part: &str) -> String {
+    if part.is_empty() {
+        return String::new();
+    }
     let mut pattern = String::with_capacity(part.len() + 2);
     pattern.push('%');
-    for c in part.to_lowercase().chars() {
+    for c in part.chars() {
         if matches!(c, '%' | '_' | '\\') {
             pattern.push('\\');
         }

@@ -1,5 +1,15 @@
 //! What records promise on every engine: one suite, run for each. A new engine adds a line to `on_every_engine!`.
 
+mod people;
+
+use self::people::{
+    a_form_is_sent_once_and_browsers_are_known_for_one_person,
+    a_person_has_one_address_and_one_company_account, a_person_is_kept_for_a_place_or_as_an_operator_only,
+    a_place_is_held_by_who_has_come_and_is_not_disabled,
+    a_session_that_is_over_is_not_found_and_goes_as_others_come,
+    members_are_listed_with_their_own_agents_and_lose_those_that_are_deleted,
+    the_audit_log_pages_from_the_newest_and_finds_text_as_it_is_written,
+};
 use super::{Action, Database, StoreError};
 use crate::config::DatabaseUrl;
 use crate::domain::clock::{Clock, UnixMillis};
@@ -39,6 +49,13 @@ on_every_engine!(
     numbers_of_changes_have_no_gaps_and_follow_the_commits,
     lists_go_on_behind_the_last_record_seen,
     counts_of_use_are_summed_by_span,
+    a_person_has_one_address_and_one_company_account,
+    a_person_is_kept_for_a_place_or_as_an_operator_only,
+    a_place_is_held_by_who_has_come_and_is_not_disabled,
+    members_are_listed_with_their_own_agents_and_lose_those_that_are_deleted,
+    a_session_that_is_over_is_not_found_and_goes_as_others_come,
+    a_form_is_sent_once_and_browsers_are_known_for_one_person,
+    the_audit_log_pages_from_the_newest_and_finds_text_as_it_is_written,
 );
 
 fn organization(slug: &str) -> Organization {

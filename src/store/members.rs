@@ -3,6 +3,8 @@
 //! Promises that an invitation is kept as the BLAKE3 hash of its token, and that a member is told to have a name only
 //! after they have come.
 
+use std::collections::HashMap;
+
 use sqlx::{FromRow, SqliteConnection};
 
 use super::change::Change;
@@ -128,13 +130,13 @@ impl Database {
             .await?;
         let agents: Vec<(String, String)> =
             sqlx::query_as(AGENTS_OF_MEMBERS).bind(&organization).fetch_all(self.readers()).await?;
-        let of = |member: &str| {
-            let own = agents.iter().filter(|(id, _)| id == member);
-            own.map(|(_, agent)| parse("member", "agent_id", agent)).collect::<Result<Vec<_>, _>>()
-        };
+        let mut of: HashMap<&str, Vec<AgentId>> = HashMap::new();
+        for (member, agent) in &agents {
+            of.entry(member).or_default().push(parse("member", "agent_id", agent)?);
+        }
         rows.into_iter()
             .map(|row| {
-                let agents = of(&row.id)?;
+                let agents = of.remove(row.id.as_str()).unwrap_or_default();
                 row.read(agents)
             })
             .collect()

@@ -197,7 +197,7 @@ impl Shared {
     fn new(key_format: &SecretFormat) -> (Shared, Parts) {
         let (full, full_buffers) = sync_channel(QUEUE_BUFFERS_MAX);
         let (orders, order_queue) = sync_channel(QUEUE_ORDERS_MAX);
-        let redaction = Redaction::of(&[key_format.clone(), SecretFormat::management_tokens()]);
+        let redaction = Redaction::of_all(key_format);
         let (counts, buffers) = (Arc::<Counts>::default(), Arc::<Buffers>::default());
         let parts = Parts {
             full: full_buffers,

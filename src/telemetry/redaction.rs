@@ -1,6 +1,6 @@
 //! The last defence against a secret in a log: text that looks like one is not written.
 //!
-//! Promises that no run of characters in the form of a key or a management token passes, in plain spelling or
+//! Promises that no run of characters in the form of a key or of any other secret of ours passes, in plain spelling or
 //! percent-encoded, checksum right or wrong. It decides by form alone and never looks anything up; that no secret is
 //! handed to the log in the first place is the gateway's duty.
 
@@ -31,8 +31,16 @@ struct Form {
 }
 
 impl Redaction {
+    /// Redacts every kind of secret there is. Links of invitations come too: a proxy that sends a path of the console to
+    /// the gateway is a mistake soon made.
+    pub(crate) fn of_all(key_format: &SecretFormat) -> Redaction {
+        let mut formats = vec![key_format.clone()];
+        formats.extend(SecretFormat::besides_keys());
+        Redaction::of(&formats)
+    }
+
     /// Redacts secrets of all these formats.
-    pub(crate) fn of(formats: &[SecretFormat]) -> Redaction {
+    fn of(formats: &[SecretFormat]) -> Redaction {
         let form = |format: &SecretFormat| {
             let prefix = format!("{}_", format.prefix());
             let tail_bytes = format.secret_bytes().saturating_sub(prefix.len());
@@ -134,7 +142,7 @@ mod tests {
     use crate::domain::secret::SystemRandomness;
 
     fn redaction() -> Redaction {
-        Redaction::of(&[SecretFormat::keys(), SecretFormat::management_tokens()])
+        Redaction::of_all(&SecretFormat::keys())
     }
 
     fn applied(text: &str) -> String {
@@ -154,6 +162,13 @@ mod tests {
         assert_eq!(applied(&format!("/{key};{token}.json")), "/[redacted];[redacted].json");
         assert_eq!(applied(&format!("/ks_short/{key}")), "/ks_short/[redacted]");
         assert_eq!(applied(&format!("/{key}more")), "/[redacted]");
+    }
+
+    #[test]
+    fn what_people_sign_in_with_is_replaced_too() {
+        for format in SecretFormat::besides_keys() {
+            assert_eq!(applied(&format!("/invitations/{}", secret(&format))), "/invitations/[redacted]");
+        }
     }
 
     #[test]

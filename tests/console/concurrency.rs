@@ -75,3 +75,32 @@ async fn a_caller_that_hangs_up_leaves_no_key_committed_and_unknown_to_the_gatew
         assert_eq!(i64::try_from(console.keys.len()).unwrap(), console.count("keys").await);
     }
 }
+
+#[tokio::test]
+async fn callers_that_hang_up_by_the_hundred_leave_a_bounded_number_of_changes_behind() {
+    let console = Console::with_acme().await;
+    // Somebody else writes: nothing that is begun now can end.
+    let mut held = console.tables.acquire().await.unwrap();
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut *held).await.unwrap();
+    let running = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let before = running();
+    let mut most = 0;
+    for _ in 0..500 {
+        let request = console.request("POST", KEYS).header("content-type", "application/json");
+        let mut answer = Box::pin(console.router.clone().oneshot(request.body(Body::from(BODY)).unwrap()));
+        // Far enough for the token to be looked up and the change to be asked for.
+        for _ in 0..20 {
+            let waker = std::task::Waker::noop();
+            assert!(answer.as_mut().poll(&mut std::task::Context::from_waker(waker)).is_pending());
+            if running() > before + most {
+                break;
+            }
+            tokio::task::spawn_blocking(|| ()).await.unwrap();
+        }
+        most = most.max(running().saturating_sub(before));
+        drop(answer);
+    }
+    assert!(most > 1, "no caller came far enough for this to show anything");
+    assert!(most <= 80, "{most} changes wait for nobody");
+    sqlx::query("ROLLBACK").execute(&mut *held).await.unwrap();
+}

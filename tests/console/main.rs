@@ -40,6 +40,8 @@ mod pages_visitor;
 #[cfg(test)]
 mod people;
 #[cfg(test)]
+mod people_apart;
+#[cfg(test)]
 mod records;
 #[cfg(test)]
 mod requests;

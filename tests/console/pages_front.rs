@@ -132,6 +132,8 @@ async fn a_form_that_is_none_changes_nothing() {
     let json = Request::post("/orgs/acme/keys/new").header("content-type", "application/json");
     owner.send(json, r#"{"name":"k"}"#.into()).await.is(400);
     let put = Request::put("/orgs/acme/keys/new").body(Body::empty()).unwrap();
-    assert_eq!(console.send(put).await.status, 405);
+    let refused = console.send(put).await.is(405);
+    assert_eq!(refused.header("allow"), "GET,HEAD,POST");
+    assert!(refused.html().contains("Request not understood"));
     assert_eq!(console.count("keys").await, 0);
 }

@@ -1,4 +1,6 @@
 //! The store as a process meets it; what records promise on every engine is tested beside them, in `src/store`.
 
 #[cfg(test)]
+mod older;
+#[cfg(test)]
 mod opening;

@@ -18,13 +18,13 @@ use crate::domain::clock::UnixMillis;
 #[into_params(parameter_in = Query)]
 pub(super) struct Written {
     /// A part of the name of who did it.
-    #[param(required = false, value_type = String)]
+    #[param(required = false, value_type = String, max_length = 256)]
     actor: Option<String>,
     /// The id of a record, or a part of its name.
-    #[param(required = false, value_type = String)]
+    #[param(required = false, value_type = String, max_length = 256)]
     subject: Option<String>,
     /// What was done, such as `key.created`.
-    #[param(required = false, value_type = String)]
+    #[param(required = false, value_type = String, max_length = 256)]
     action: Option<String>,
     /// Not before this instant.
     #[param(value_type = UnixMillis, required = false)]

@@ -5,7 +5,6 @@
 
 use std::str::FromStr;
 
-use axum::body::Bytes;
 use axum::extract::path::Path;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
@@ -17,6 +16,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::{IntoParams, openapi};
 
 use super::problem::Problem;
+use crate::console::body::{self, NotWhole};
 use crate::console::operations::{Caller, Expected, FieldProblem, SignedIn};
 use crate::console::{Shared, session};
 use crate::domain::clock::UnixMillis;
@@ -244,14 +244,17 @@ where
             let detail = "expected a body with `Content-Type: application/json`";
             return Err(Problem::with(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
         }
-        let bytes =
-            Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
-                StatusCode::PAYLOAD_TOO_LARGE => Problem::with(
+        let bytes = body::whole(request, state).await.map_err(|not_whole| match not_whole {
+            NotWhole::Rejected(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+                Problem::with(
                     StatusCode::PAYLOAD_TOO_LARGE,
                     format!("expected a body of at most {BODY_BYTES_MAX} bytes"),
-                ),
-                _ => Problem::with(StatusCode::BAD_REQUEST, "the body did not arrive whole"),
-            })?;
+                )
+            }
+            NotWhole::Rejected(_) | NotWhole::Slow => {
+                Problem::with(StatusCode::BAD_REQUEST, "the body did not arrive whole")
+            }
+        })?;
         parse(&bytes).map(Body)
     }
 }

@@ -32,7 +32,7 @@ pub(super) const FAILURES: [Failure; 13] = [
             "Unauthorized",
             "Unauthorized",
             "Neither a token nor a session that is known.",
-            "a management token is needed: `Authorization: Bearer ksm_…`",
+            "a management token (`Authorization: Bearer ksm_…`) or a session is needed",
         )
     },
     Failure {

@@ -22,12 +22,30 @@ pub struct AuditFilter {
     pub to: Option<UnixMillis>,
 }
 
+/// Longest text to look for: nothing that is on record is longer.
+const FILTER_CHARS_MAX: usize = 256;
+
+impl AuditFilter {
+    /// Refuses what no line can have: the database would search the whole log for it, or stumble over it.
+    fn check(&self) -> Result<(), Refused> {
+        let texts = [("actor", &self.actor), ("subject", &self.subject), ("action", &self.action)];
+        let is_wrong = |text: &str| text.chars().count() > FILTER_CHARS_MAX;
+        match texts.into_iter().find(|(_, text)| text.as_deref().is_some_and(is_wrong)) {
+            None => Ok(()),
+            Some((name, _)) => {
+                let detail = format!("expected at most {FILTER_CHARS_MAX} characters");
+                Err(Refused::Parameter { name, detail })
+            }
+        }
+    }
+}
+
 impl Operations {
     /// A page of an organization's audit log, newest first, from before the line `before`. An agent admin sees their own
     /// actions.
     ///
     /// # Errors
-    /// Where there is no such organization, or the database does not answer.
+    /// Where there is no such organization, the filter cannot be anybody's, or the database does not answer.
     pub async fn list_audit(
         &self,
         caller: &Caller,
@@ -41,6 +59,7 @@ impl Operations {
             Reach::Operator | Reach::OrganizationAdmin => None,
             Reach::AgentAdmin(_) => caller.actor().id,
         };
+        filter.check()?;
         let query = AuditQuery {
             actor_id,
             actor: filter.actor,

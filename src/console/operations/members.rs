@@ -3,6 +3,8 @@
 //! Promises that an organization that had an admin keeps one, and that who is disabled or removed has no session left
 //! when that is answered. Never tells one organization of a person's places in others.
 
+use std::collections::HashMap;
+
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -181,7 +183,7 @@ impl Operations {
             let after = change.member(organization, before.id).await?.ok_or(Refused::NotFound)?;
             keep_an_admin(&mut change, &before, Some(&after)).await?;
             if after.state == MemberState::Disabled {
-                change.delete_sessions(after.person).await?;
+                end_sessions(&mut change, &before).await?;
             }
             let texts = |member: &Member| {
                 let agents = MemberView::new(member.clone(), &agents).agents;
@@ -216,7 +218,7 @@ impl Operations {
             expected.check(&EntityTag::of(&member.id, member.revision))?;
             change.delete_member(member.id).await?;
             keep_an_admin(&mut change, &member, None).await?;
-            change.delete_sessions(member.person).await?;
+            end_sessions(&mut change, &member).await?;
             change.delete_person_without_place(member.person).await?;
             note(&mut change, Action::MemberRemoved, &member, Vec::new()).await?;
             change.commit().await?;
@@ -261,6 +263,15 @@ async fn person_of(change: &mut Change, email: &Email) -> Result<PersonId, Refus
     let person = Person { id, email: email.clone(), name: None, zone: None, is_operator: false, created_at };
     change.insert_person(&Credentials { person, password_hash: None, openid: None }).await?;
     Ok(id)
+}
+
+/// Ends the sessions of a member who loses a place that they held. Who had not come, or was disabled before, loses none,
+/// and may be at work for another organization: inviting somebody's address must not be a way to sign them out.
+async fn end_sessions(change: &mut Change, before: &Member) -> Result<(), Refused> {
+    if before.state == MemberState::Active {
+        change.delete_sessions(before.person).await?;
+    }
+    Ok(())
 }
 
 /// Refuses a change that takes the last organization admin away.
@@ -308,12 +319,18 @@ fn agents_of(
     if written.is_empty() {
         return Err(Refused::field("/agents", "expected at least one agent for an agent admin"));
     }
-    let mut own = Vec::with_capacity(written.len().min(agents.len()));
+    if written.len() > AGENTS_MAX as usize {
+        return Err(Refused::field("/agents", format!("expected at most {AGENTS_MAX} agents")));
+    }
+    let by_slug: HashMap<&str, AgentId> =
+        agents.iter().map(|agent| (agent.slug.as_str(), agent.id)).collect();
+    let is_known = |id: &AgentId| agents.iter().any(|agent| agent.id == *id);
+    let mut own = Vec::with_capacity(written.len());
     for (at, reference) in written.iter().enumerate() {
-        let is_meant =
-            |agent: &&Agent| agent.slug.as_str() == reference || agent.id.to_string() == *reference;
-        let agent = agents.iter().find(is_meant);
-        own.push(agent.ok_or_else(|| Refused::field(&format!("/agents/{at}"), "no such agent"))?.id);
+        // A slug never has the form of an id.
+        let by_id = || reference.parse().ok().filter(is_known);
+        let agent = by_slug.get(reference.as_str()).copied().or_else(by_id);
+        own.push(agent.ok_or_else(|| Refused::field(&format!("/agents/{at}"), "no such agent"))?);
     }
     own.sort_unstable();
     own.dedup();

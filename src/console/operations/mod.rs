@@ -26,7 +26,7 @@ mod usage;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 use super::view::EntityTag;
 use crate::domain::clock::Clock;
@@ -62,6 +62,9 @@ pub use usage::{
 /// Agents per organization at most: each is held in memory by every gateway, and none needs a bound of its own.
 pub(crate) const AGENTS_MAX: u32 = 1_000;
 
+/// Changes at once. One runs, the others wait for it; a caller beyond them waits too, and begins nothing if it hangs up.
+const CHANGES_MAX: usize = 64;
+
 /// Everything that operations work on. Cheap to clone.
 #[derive(Clone)]
 pub struct Operations(Arc<Parts>);
@@ -78,6 +81,9 @@ struct Parts {
     /// task could put an older state of a key over a newer one, or bring a deleted key back. Held across awaits on
     /// purpose, and by changes only: no read and no proxied request waits for it.
     order: Mutex<()>,
+    /// Places for changes, which go on without their callers: without a bound whoever asks and hangs up, again and
+    /// again, would fill the memory with what waits.
+    changes: Arc<Semaphore>,
 }
 
 /// What holds for every organization.
@@ -140,6 +146,7 @@ impl Operations {
             passwords: Passwords::new(),
             throttle: Throttle::default(),
             order: Mutex::new(()),
+            changes: Arc::new(Semaphore::new(CHANGES_MAX)),
         }))
     }
 
@@ -151,10 +158,13 @@ impl Operations {
         F: FnOnce(Arc<Parts>) -> W,
         W: Future<Output = Result<T, Refused>> + Send + 'static,
     {
-        match tokio::spawn(work(self.0.clone())).await {
-            Ok(answer) => answer,
-            Err(_) => Err(Refused::Interrupted),
-        }
+        let place = Arc::clone(&self.0.changes).acquire_owned().await.map_err(|_| Refused::Interrupted)?;
+        let working = work(self.0.clone());
+        let done = tokio::spawn(async move {
+            let _held_to_its_end = place;
+            working.await
+        });
+        done.await.unwrap_or(Err(Refused::Interrupted))
     }
 
     /// Puts other limits for keys in force where neither key nor organization says otherwise. Usage stays.

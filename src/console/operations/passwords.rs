@@ -3,6 +3,8 @@
 //! Promises that checking takes the same work whether or not there is anything to check against, so that nobody learns
 //! by time who exists, and that a flood of sign-ins holds a bounded amount of memory. Never logs and never keeps one.
 
+use std::sync::Arc;
+
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
@@ -25,13 +27,16 @@ const NOBODYS: &str =
 
 /// Where passwords are hashed and checked.
 pub(super) struct Passwords {
-    turns: Semaphore,
-    places: Semaphore,
+    turns: Arc<Semaphore>,
+    places: Arc<Semaphore>,
 }
 
 impl Passwords {
     pub(super) fn new() -> Passwords {
-        Passwords { turns: Semaphore::new(AT_ONCE_MAX), places: Semaphore::new(AT_ONCE_MAX + WAITING_MAX) }
+        Passwords {
+            turns: Arc::new(Semaphore::new(AT_ONCE_MAX)),
+            places: Arc::new(Semaphore::new(AT_ONCE_MAX + WAITING_MAX)),
+        }
     }
 
     /// The argon2id hash of a password, with the crate's parameters (those that OWASP recommends) and a salt of its own.
@@ -60,9 +65,15 @@ impl Passwords {
     }
 
     async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refused> {
-        let _place = self.places.try_acquire().map_err(|_| Refused::Busy)?;
-        let _turn = self.turns.acquire().await.map_err(|_| Refused::Interrupted)?;
-        tokio::task::spawn_blocking(work).await.map_err(|_| Refused::Interrupted)
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Refused::Busy)?;
+        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Refused::Interrupted)?;
+        let working = tokio::task::spawn_blocking(move || {
+            // Given back by the work, not by whoever waits for it: a client that hangs up stops nothing, and a flood of
+            // such would otherwise work on as many passwords at once as there are threads.
+            let _held = (place, turn);
+            work()
+        });
+        working.await.map_err(|_| Refused::Interrupted)
     }
 }
 
@@ -110,5 +121,25 @@ mod tests {
         assert!(matches!(refused, Err(Refused::Busy)));
         drop(held);
         assert!(passwords.verify(Zeroizing::new("x".to_owned()), None).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn whoever_hangs_up_makes_no_room_for_more_work_at_once() {
+        let passwords = Passwords::new();
+        let (may_end, ends) = std::sync::mpsc::channel::<()>();
+        let (has_begun, begun) = tokio::sync::oneshot::channel::<()>();
+        let asked = passwords.work(move || {
+            let _ = has_begun.send(());
+            // Ends when the test lets go of it.
+            let _ = ends.recv();
+        });
+        tokio::select! {
+            _ = asked => panic!("ended by itself"),
+            begun = begun => begun.unwrap(),
+        }
+        assert_eq!(passwords.turns.available_permits(), AT_ONCE_MAX - 1);
+        drop(may_end);
+        let all = passwords.turns.acquire_many(u32::try_from(AT_ONCE_MAX).unwrap()).await;
+        assert!(all.is_ok());
     }
 }

@@ -2,13 +2,13 @@
 //!
 //! Promises that an address somebody mistyped still shows its page, and that a form which does not read changes nothing.
 
-use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
 use super::failure::Failure;
+use crate::console::body;
 use crate::console::operations::FieldProblem;
 
 /// The query of a page. What does not read is as if it were not there.
@@ -43,7 +43,7 @@ where
         if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
             return Err(Failure::Malformed);
         }
-        let bytes = Bytes::from_request(request, state).await.map_err(|_| Failure::Malformed)?;
+        let bytes = body::whole(request, state).await.map_err(|_| Failure::Malformed)?;
         serde_html_form::from_bytes(&bytes).map(Filled).map_err(|_| Failure::Malformed)
     }
 }

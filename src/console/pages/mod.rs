@@ -78,7 +78,14 @@ pub(super) fn from_elsewhere() -> Response {
 /// A failure's page, which shows the request's id; every other answer as it is.
 pub(super) fn shown(response: Response, request_id: &str) -> Response {
     match response.extensions().get::<Failure>() {
-        Some(failure) => failure.page(request_id),
+        Some(failure) => {
+            let mut page = failure.page(request_id);
+            // A cookie that is given or taken away is so whatever the page says.
+            for cookie in response.headers().get_all(header::SET_COOKIE) {
+                page.headers_mut().append(header::SET_COOKIE, cookie.clone());
+            }
+            page
+        }
         None => response,
     }
 }
@@ -102,4 +109,19 @@ pub(crate) fn page<T: Template>(status: StatusCode, template: &T) -> Response {
 /// Leads on with GET once a form has done what it says.
 pub(crate) fn see_other(address: &str) -> Response {
     Redirect::to(address).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failures_page_takes_away_the_cookies_that_its_answer_did() {
+        let mut response = Failure::Unavailable.into_response();
+        let cookie = HeaderValue::from_static("keystile-openid-1=; Max-Age=0");
+        response.headers_mut().append(header::SET_COOKIE, cookie.clone());
+        let page = shown(response, "id");
+        assert_eq!(page.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(page.headers().get(header::SET_COOKIE), Some(&cookie));
+    }
 }

@@ -115,6 +115,8 @@ pub(super) async fn invite(
 ) -> Result<Response, Failure> {
     let caller = &visitor.caller;
     let shell = frame(&operations, caller, &org).await?;
+    // Before anything is said of the fields: whoever may not see members is refused, whatever they wrote.
+    operations.list_members(caller, &org, None, 1).await?;
     let role = role(&fields)?;
     let wrong = match fields.email.parse::<Email>() {
         Ok(email) => {
