@@ -40,7 +40,7 @@ impl Redaction {
     }
 
     /// Redacts secrets of all these formats.
-    fn of(formats: &[SecretFormat]) -> Redaction {
+    pub(super) fn of(formats: &[SecretFormat]) -> Redaction {
         let form = |format: &SecretFormat| {
             let prefix = format!("{}_", format.prefix());
             let tail_bytes = format.secret_bytes().saturating_sub(prefix.len());
