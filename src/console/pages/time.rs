@@ -301,6 +301,13 @@ mod tests {
     }
 
     #[test]
+    fn a_day_names_its_year_only_where_that_is_another() {
+        let reading = reading("2026-11-23T13:02:31Z", "Europe/Berlin");
+        assert_eq!(reading.day(at("2026-11-30T23:30:00Z")).words(), "1 Dec");
+        assert_eq!(reading.day(at("2026-12-31T23:30:00Z")).words(), "1 Jan 2027");
+    }
+
+    #[test]
     fn a_reset_names_the_wait_and_the_instant_with_the_zones_abbreviation() {
         let berlin = reading("2026-11-23T13:02:31Z", "Europe/Berlin");
         assert_eq!(berlin.reset(at("2026-11-23T23:00:00Z")).words(), "in 9 h 57 min, at 00:00 CET");
