@@ -127,6 +127,13 @@ impl App {
         let router = console::router(operations.clone(), Arc::clone(&site));
         let console = tokio::spawn(ports.console.serve(router, left.clone()));
         let ops = tokio::spawn(ports.ops.serve(telemetry::ops::router(metrics, readiness.clone()), left));
+        if site.may_sign_in() && !site.is_https() && !config.console.listen.ip().is_loopback() {
+            tracing::warn!(
+                listen = %config.console.listen,
+                "people can sign in here without https from other machines: let `console.listen` be a loopback address, \
+                 or set `console.public_url` to the https address of what ends TLS before it"
+            );
+        }
         readiness.unset(NotReady::Starting);
         Ok(App {
             addresses,

@@ -23,6 +23,9 @@ use tower::ServiceExt;
 const CONNECTIONS_MAX: usize = 512;
 /// From a connection's first byte to the end of a head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection lasts at most, whatever it is used for: clients that do not read what they asked for hold no
+/// place for ever. Browsers open another one without a word.
+const CONNECTION_LIFETIME: Duration = Duration::from_secs(10 * 60);
 /// How long running answers may take once leaving began.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long accepting pauses when the system has no file descriptor left.
@@ -71,7 +74,7 @@ impl Port {
             let connection = graceful.watch(connection);
             tokio::spawn(async move {
                 // A client that breaks off is its own affair.
-                let _ = connection.await;
+                let _ = tokio::time::timeout(CONNECTION_LIFETIME, connection).await;
                 drop(place);
             });
         }

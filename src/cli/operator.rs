@@ -1,4 +1,4 @@
-//! `keystile operator create|password|token`: what must work while nobody can sign in, on the database directly.
+//! `keystile operator create|password|token|tokens|revoke`: what must work while nobody can sign in, on the database directly.
 //!
 //! Works whether or not a server runs on that database. Promises that a token is printed alone on stdout, and that a
 //! password is read from stdin, never from the command line, where every process could see it.
@@ -10,11 +10,16 @@ use anyhow::Context;
 use clap::Subcommand;
 use zeroize::Zeroizing;
 
+use super::client::print;
+use super::table::table;
 use crate::config;
-use crate::console::operations::{Caller, Login, Refused, create_operator, create_token, reset_password};
+use crate::console::operations::{
+    Caller, Login, Refused, create_operator, create_token, list_tokens, reset_password, revoke_token,
+};
 use crate::domain::clock::Clock;
+use crate::domain::id::TokenId;
 use crate::domain::name::Name;
-use crate::store::Database;
+use crate::store::{Database, ManagementToken};
 
 /// Longest line read as a password; what is longer is refused by the rule for passwords.
 const PASSWORD_LINE_BYTES_MAX: u64 = 4_096;
@@ -51,6 +56,20 @@ pub(super) enum Operator {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// List management tokens, without their secrets.
+    Tokens {
+        /// The configuration that names the database.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Revoke a management token.
+    Revoke {
+        /// Its id, as `operator tokens` shows it.
+        id: TokenId,
+        /// The configuration that names the database.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
 }
 
 /// Runs the command.
@@ -58,44 +77,49 @@ pub(super) enum Operator {
 /// # Errors
 /// Where the configuration has problems, the database cannot be had, or it refuses the record.
 pub(super) fn run(command: Operator) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.context("cannot start")?;
     let caller = Caller::operator(ACTOR);
     match command {
         Operator::Create { email, config } => {
             let password = read_password()?;
-            runtime.block_on(async {
-                let database = open(&config).await?;
-                let created = create_operator(&database, &caller, Login { email, password }).await;
-                database.close().await;
-                created.map_err(explained)?;
-                Ok(())
+            on(&config, async |database| {
+                create_operator(database, &caller, Login { email, password }).await.map(drop)
             })
         }
         Operator::Password { email, config } => {
             let password = read_password()?;
-            runtime.block_on(async {
-                let database = open(&config).await?;
-                let reset = reset_password(&database, &caller, Login { email, password }).await;
-                database.close().await;
-                reset.map_err(explained)
-            })
+            on(&config, async |database| reset_password(database, &caller, Login { email, password }).await)
         }
         Operator::Token { name, config } => {
-            let secret = runtime.block_on(async {
-                let database = open(&config).await?;
-                let created = create_token(&database, &caller, name).await;
-                database.close().await;
-                created.map_err(explained)
-            })?;
+            let secret = on(&config, async |database| create_token(database, &caller, name).await)?;
             writeln!(std::io::stdout(), "{}", secret.expose()).context("cannot print the token")
         }
+        Operator::Tokens { config } => {
+            let tokens = on(&config, async |database| list_tokens(database).await)?;
+            let row = |token: &ManagementToken| {
+                vec![token.name.clone(), token.created_at.to_rfc3339(), token.id.to_string()]
+            };
+            print(&table(&["NAME", "CREATED", "ID"], &tokens.iter().map(row).collect::<Vec<_>>()))
+        }
+        Operator::Revoke { id, config } => on(&config, async |database| {
+            let revoked = revoke_token(database, &caller, id).await;
+            if matches!(revoked, Err(Refused::NotFound)) {
+                return Err(Refused::field("/id", "no management token has it: see `operator tokens`"));
+            }
+            revoked
+        }),
     }
 }
 
-async fn open(config: &Path) -> anyhow::Result<Database> {
-    let config = config::load(config).map_err(|problems| anyhow::anyhow!("{problems}"))?;
-    Ok(Database::open_beside(&config.database, Clock::system()).await?)
+/// Does `work` on the database that a configuration names.
+fn on<T>(config: &Path, work: impl AsyncFnOnce(&Database) -> Result<T, Refused>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("cannot start")?.block_on(async {
+        let config = config::load(config).map_err(|problems| anyhow::anyhow!("{problems}"))?;
+        let database = Database::open_beside(&config.database, Clock::system()).await?;
+        let done = work(&database).await;
+        database.close().await;
+        done.map_err(explained)
+    })
 }
 
 fn read_password() -> anyhow::Result<Zeroizing<String>> {

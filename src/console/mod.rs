@@ -44,7 +44,7 @@ impl Site {
     }
 
     /// Whether people reach the console by https.
-    fn is_https(&self) -> bool {
+    pub fn is_https(&self) -> bool {
         self.public_url.starts_with("https://")
     }
 

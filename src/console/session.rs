@@ -150,6 +150,7 @@ impl FromRequestParts<Shared> for Whence {
         Ok(Whence {
             address: peer.map(|peer| nearest_untrusted(peer, named.into_iter().rev(), trusts)),
             user_agent: String::from_utf8_lossy(user_agent).into_owned(),
+            session: presented(&shared.site, Kept::Session, &parts.headers),
         })
     }
 }

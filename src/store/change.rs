@@ -38,6 +38,8 @@ pub enum Action {
     OperatorCreated,
     /// A management token was made.
     TokenCreated,
+    /// A management token was revoked.
+    TokenRevoked,
     /// A person was invited.
     MemberInvited,
     /// Another invitation took the place of the one before.
@@ -56,7 +58,7 @@ pub enum Action {
 
 impl Action {
     /// Every action, for lists to choose from.
-    pub const ALL: [Action; 18] = [
+    pub const ALL: [Action; 19] = [
         Action::KeyCreated,
         Action::KeyChanged,
         Action::KeyDeleted,
@@ -75,6 +77,7 @@ impl Action {
         Action::OrganizationDeleted,
         Action::OperatorCreated,
         Action::TokenCreated,
+        Action::TokenRevoked,
     ];
 }
 
@@ -93,6 +96,7 @@ impl Action {
             Action::KeyDeleted => "key.deleted",
             Action::OperatorCreated => "operator.created",
             Action::TokenCreated => "token.created",
+            Action::TokenRevoked => "token.revoked",
             Action::MemberInvited => "member.invited",
             Action::InvitationRenewed => "invitation.renewed",
             Action::MemberJoined => "member.joined",

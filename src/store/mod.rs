@@ -32,4 +32,5 @@ pub use ledger::LocalLedger;
 pub use opening::OpenError;
 pub(crate) use people::{Credentials, Place};
 pub(crate) use sessions::Session;
+pub use tokens::ManagementToken;
 pub(crate) use usage::UsageCounts;

@@ -166,6 +166,15 @@ impl Change {
         Ok(())
     }
 
+    /// Deletes the session with this hash, if there is one: its browser begins another.
+    pub(crate) async fn replace_session(&mut self, hash: SecretHash) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM sessions WHERE hash = $1")
+            .bind(hash.as_bytes().as_slice())
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+
     /// Deletes one session of a person. Says whether there was one.
     pub(crate) async fn delete_session(
         &mut self,

@@ -4,6 +4,7 @@ use super::change::Change;
 use super::column::parse;
 use super::database::Database;
 use super::error::StoreError;
+use crate::domain::clock::UnixMillis;
 use crate::domain::id::TokenId;
 use crate::domain::secret::SecretHash;
 
@@ -22,7 +23,45 @@ impl Database {
     }
 }
 
+/// A management token, without its hash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManagementToken {
+    /// Its id.
+    pub id: TokenId,
+    /// What the audit log calls it.
+    pub name: String,
+    /// When it was made.
+    pub created_at: UnixMillis,
+}
+
+impl Database {
+    /// Every management token, oldest first.
+    pub(crate) async fn management_tokens(&self) -> Result<Vec<ManagementToken>, StoreError> {
+        let rows: Vec<(String, String, i64)> =
+            sqlx::query_as("SELECT id, name, created_at FROM management_tokens ORDER BY id")
+                .fetch_all(self.readers())
+                .await?;
+        let read = |(id, name, created_at): (String, String, i64)| {
+            let created_at = UnixMillis::from_i64(created_at);
+            Ok(ManagementToken { id: parse("management token", "id", &id)?, name, created_at })
+        };
+        rows.into_iter().map(read).collect()
+    }
+}
+
 impl Change {
+    /// Deletes a management token; its name, where there was one.
+    pub(crate) async fn delete_management_token(
+        &mut self,
+        id: TokenId,
+    ) -> Result<Option<String>, StoreError> {
+        let deleted = sqlx::query_scalar("DELETE FROM management_tokens WHERE id = $1 RETURNING name")
+            .bind(id.to_string())
+            .fetch_optional(self.connection())
+            .await?;
+        Ok(deleted)
+    }
+
     /// Adds a management token under the hash of its secret.
     pub(crate) async fn insert_management_token(
         &mut self,

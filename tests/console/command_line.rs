@@ -230,3 +230,21 @@ async fn people_are_invited_changed_and_removed_on_the_command_line() {
     assert!(missing.err.contains("no member has the address bob@acme.example"), "{}", missing.err);
     assert_eq!(shell.run(&["members", "edit", "--org", "acme", "ada@acme.example"]).code, 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_management_token_opens_nothing_from_then_on() {
+    let console = Console::start().await;
+    let shell = Shell::to(&console).await;
+    let config = console.folder.path().join("keystile.yaml");
+    let database = console.folder.path().join("keystile.db");
+    std::fs::write(&config, format!("database: sqlite:{}\n", database.display())).unwrap();
+    let config = config.to_str().unwrap();
+    shell.run(&["orgs", "list"]).done();
+    let listed = shell.run(&["operator", "tokens", "--config", config]).done().out;
+    assert!(!listed.contains(&console.token), "{listed}");
+    let id = listed.lines().nth(1).unwrap().split_whitespace().last().unwrap().to_owned();
+    shell.run(&["operator", "revoke", &id, "--config", config]).done();
+    assert_eq!(shell.run(&["orgs", "list"]).code, 1);
+    let again = shell.run(&["operator", "revoke", &id, "--config", config]);
+    assert!(again.code == 1 && again.err.contains("operator tokens"), "{}", again.err);
+}

@@ -353,3 +353,36 @@ async fn no_password_token_or_cookie_is_in_the_database() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_browsers_earlier_session_ends_where_it_begins_another() {
+    let console = acme_at_rest().await;
+    let (token, _) = invite(&console, "acme", "ada@acme.example").await;
+    let ada = Visitor::stranger(&console);
+    let begun = accept(&ada, &token, PASSWORD).await.is(200);
+    let cookie = begun.header("set-cookie").split(';').next().unwrap().to_owned();
+    sign_in(&ada, "ada@acme.example", PASSWORD).await.is(200);
+    let replayed = call("GET", "/session").header(header::COOKIE, cookie);
+    console.send(replayed.body(axum::body::Body::empty()).unwrap()).await.is(401);
+    assert!(is_signed_in(&ada).await);
+    assert_eq!(console.count("sessions").await, 1);
+}
+
+#[tokio::test]
+async fn whoever_is_made_an_operator_keeps_their_places_and_is_signed_out() {
+    use keystile::console::operations::{Caller, Login, create_operator};
+    let console = acme_at_rest().await;
+    let (token, _) = invite(&console, "acme", "ada@acme.example").await;
+    let before = Visitor::stranger(&console);
+    accept(&before, &token, PASSWORD).await.is(200);
+    let login =
+        || Login { email: "Ada@acme.example".into(), password: "chosen by an operator".to_owned().into() };
+    create_operator(&console.database, &Caller::operator("test"), login()).await.unwrap();
+    assert!(create_operator(&console.database, &Caller::operator("test"), login()).await.is_err());
+    assert!(!is_signed_in(&before).await);
+    sign_in(&Visitor::stranger(&console), "ada@acme.example", PASSWORD).await.is(401);
+    let begun =
+        sign_in(&Visitor::stranger(&console), "ada@acme.example", "chosen by an operator").await.is(200);
+    let roles = begun.json["roles"].as_array().unwrap().iter().map(|role| role["role"].as_str().unwrap());
+    assert_eq!(roles.collect::<Vec<_>>(), ["operator", "organization-admin"]);
+}

@@ -54,7 +54,7 @@ pub use people::{Login, PasswordChange, ProfilePatch, create_operator, reset_pas
 pub use refused::{FieldProblem, Refused};
 pub(crate) use sessions::BROWSER_LIFETIME;
 pub use sessions::{NewSession, OpenIdIdentity, SignIn, SignedIn, Whence};
-pub use tokens::create_token;
+pub use tokens::{create_token, list_tokens, revoke_token};
 pub use usage::{
     AgentUse, DeniedBy, LimitView, RouteUse, Step, UsagePoint, UsageSpan, UsageTotals, UsageView,
 };

@@ -14,7 +14,7 @@ use crate::console::view::{OrganizationName, RoleView, WhoView};
 use crate::domain::id::PersonId;
 use crate::domain::member::MemberRole;
 use crate::domain::name::Name;
-use crate::domain::person::{Email, Person};
+use crate::domain::person::{Email, InvalidEmail, Person};
 use crate::domain::role::Role;
 use crate::domain::secret::SecretHash;
 use crate::domain::zone::Zone;
@@ -128,6 +128,9 @@ impl Operations {
                 let action = Action::PasswordChanged;
                 change.log(action, &id.to_string(), caller.name(), Some(place.organization), &[]).await?;
             }
+            if caller.is_operator() {
+                change.log(Action::PasswordChanged, &id.to_string(), caller.name(), None, &[]).await?;
+            }
             let session = parts.begin_session(&mut change, id, from, true).await?;
             change.commit().await?;
             Ok(session)
@@ -163,30 +166,43 @@ fn who(caller: &Caller, person: Option<&Credentials>) -> WhoView {
     }
 }
 
-/// Adds an operator to the database of a deployment.
+/// Makes a person an operator, in the database of a deployment. Somebody who is a member already keeps their places, gets
+/// this password, and is signed out everywhere: a password that was chosen before the person ran a deployment need not
+/// be theirs alone.
 ///
 /// # Errors
-/// Where the address or the password breaks a rule, the address is taken, or the database does not do it.
+/// Where the address or the password breaks a rule, the person is an operator already, or the database does not do it.
 pub async fn create_operator(database: &Database, caller: &Caller, new: Login) -> Result<PersonId, Refused> {
-    let email: Email = new
-        .email
-        .parse()
-        .map_err(|error: crate::domain::person::InvalidEmail| Refused::field("/email", error.to_string()))?;
+    let email: Email =
+        new.email.parse().map_err(|error: InvalidEmail| Refused::field("/email", error.to_string()))?;
     check_password(&new.password, "/password")?;
     let hash = super::passwords::Passwords::new().hash(new.password).await?;
-    let id = PersonId::generate();
     let mut change = database.change(caller.actor()).await?;
-    let created_at = change.at();
-    let person = Person { id, email: email.clone(), name: None, zone: None, is_operator: true, created_at };
-    let person = Credentials { person, password_hash: Some(hash), openid: None };
-    let inserted = change.insert_person(&person).await;
-    inserted.map_err(|error| Refused::taken(error, "e-mail address"))?;
+    let id = match change.person_by_email(&email).await? {
+        Some(known) if known.person.is_operator => return Err(Refused::Taken { what: "e-mail address" }),
+        Some(known) => {
+            let id = known.person.id;
+            let person = Person { is_operator: true, ..known.person };
+            let now = Credentials { person, password_hash: Some(hash), openid: None };
+            change.update_person(&now).await?;
+            change.delete_sessions(id).await?;
+            change.delete_browsers(id).await?;
+            id
+        }
+        None => {
+            let (id, created_at, email) = (PersonId::generate(), change.at(), email.clone());
+            let person = Person { id, email, name: None, zone: None, is_operator: true, created_at };
+            change.insert_person(&Credentials { person, password_hash: Some(hash), openid: None }).await?;
+            id
+        }
+    };
     change.note(Action::OperatorCreated, &id.to_string(), email.as_str(), None).await?;
     change.commit().await?;
     Ok(id)
 }
 
-/// Gives a person another password, whoever they are: for those who lost theirs. Every session of theirs ends.
+/// Gives a person another password, whoever they are: for those who lost theirs. Every session of theirs ends, and the
+/// company account that they next sign in with is theirs from then on, so that a change of provider locks nobody out.
 ///
 /// # Errors
 /// Where the password breaks a rule, there is no such person, or the database does not do it.
@@ -198,7 +214,7 @@ pub async fn reset_password(database: &Database, caller: &Caller, new: Login) ->
     let mut change = database.change(caller.actor()).await?;
     let found = change.person_by_email(&email).await?.ok_or_else(nobody)?;
     let id = found.person.id;
-    change.update_person(&Credentials { password_hash: Some(hash), ..found }).await?;
+    change.update_person(&Credentials { password_hash: Some(hash), openid: None, ..found }).await?;
     change.delete_sessions(id).await?;
     change.delete_browsers(id).await?;
     change.log(Action::PasswordChanged, &id.to_string(), email.as_str(), None, &[]).await?;

@@ -67,8 +67,8 @@ pub enum Refused {
     /// The organization would be left without an admin.
     #[error("an organization keeps at least one organization admin: make another member one first")]
     LastAdmin,
-    /// The person has come already, and needs no invitation.
-    #[error("this person has come already")]
+    /// The person has come already, or may not: an invitation would open nothing.
+    #[error("only somebody who was invited and has not come yet gets another link")]
     AlreadyCome,
     /// The form was sent before; what it asks for is done.
     #[error("this form was sent already")]

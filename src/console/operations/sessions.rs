@@ -37,6 +37,8 @@ pub struct Whence {
     pub address: Option<IpAddr>,
     /// What the browser says it is.
     pub user_agent: String,
+    /// What the browser's cookie holds of an earlier session, which ends where another one begins.
+    pub session: Option<Vec<u8>>,
 }
 
 /// Somebody who wants to sign in with a password.
@@ -339,6 +341,9 @@ impl Parts {
             address: from.address.map(|address| address.to_canonical().to_string()),
             user_agent: plain(&from.user_agent),
         };
+        if let Some(before) = from.session.filter(|held| SecretFormat::sessions().is_well_formed(held)) {
+            change.replace_session(SecretHash::of(&before)).await?;
+        }
         change.insert_session(&session, secret.hash(), SESSIONS_MAX).await?;
         let browser = if remember_browser {
             let browser = SecretFormat::browsers().generate(&mut SystemRandomness)?;

@@ -1,4 +1,4 @@
-//! Management tokens: made, and whose they are.
+//! Management tokens: made, listed, revoked, and whose they are.
 //!
 //! Promises that a token is kept as its BLAKE3 hash and returned once.
 
@@ -6,7 +6,7 @@ use super::{Caller, Operations, Refused};
 use crate::domain::id::TokenId;
 use crate::domain::name::Name;
 use crate::domain::secret::{Secret, SecretFormat, SecretHash, SystemRandomness};
-use crate::store::{Action, Database};
+use crate::store::{Action, Database, ManagementToken};
 
 impl Operations {
     /// Who presents `credential` as a management token; nobody where it is none.
@@ -40,4 +40,24 @@ pub async fn create_token(
     change.note(Action::TokenCreated, &id.to_string(), &name, None).await?;
     change.commit().await?;
     Ok(secret)
+}
+
+/// Every management token, oldest first, without its secret.
+///
+/// # Errors
+/// Where the database does not answer.
+pub async fn list_tokens(database: &Database) -> Result<Vec<ManagementToken>, Refused> {
+    Ok(database.management_tokens().await?)
+}
+
+/// Revokes a management token: the next request that presents it is refused.
+///
+/// # Errors
+/// Where there is none with this id, or the database does not do it.
+pub async fn revoke_token(database: &Database, caller: &Caller, id: TokenId) -> Result<(), Refused> {
+    let mut change = database.change(caller.actor()).await?;
+    let name = change.delete_management_token(id).await?.ok_or(Refused::NotFound)?;
+    change.note(Action::TokenRevoked, &id.to_string(), &name, None).await?;
+    change.commit().await?;
+    Ok(())
 }

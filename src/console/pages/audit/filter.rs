@@ -20,8 +20,9 @@ pub(super) struct Wanted {
     from: String,
     #[serde(default)]
     to: String,
-    /// Where the page before ended.
-    pub(super) before: Option<AuditId>,
+    /// Where the page before ended; text, so that one that does not read takes no filter with it.
+    #[serde(default)]
+    before: String,
 }
 
 /// The fields of the form as they were written, and which times do not read.
@@ -44,6 +45,11 @@ pub(super) struct Read {
 }
 
 impl Wanted {
+    /// Where the page before ended.
+    pub(super) fn before(&self) -> Option<AuditId> {
+        self.before.parse().ok()
+    }
+
     /// What the query asks for. Times are those of the person's zone, or RFC 3339; what does not read does not filter.
     pub(super) fn read(&self, reading: &Reading) -> Read {
         let text = |written: &str| Some(written.trim().to_owned()).filter(|text| !text.is_empty());

@@ -84,7 +84,7 @@ async fn show(
     let Some(organization) = shell.organization.clone() else { return Err(Failure::NotFound) };
     let base = format!("/orgs/{}", organization.slug);
     let filter = wanted.read(&shell.reading);
-    let found = operations.list_audit(caller, &org, filter.filter.clone(), wanted.before, PAGE).await?;
+    let found = operations.list_audit(caller, &org, filter.filter.clone(), wanted.before(), PAGE).await?;
     let address = |before: Option<&str>| {
         let query = filter.query(before);
         if query.is_empty() { format!("{base}/audit") } else { format!("{base}/audit?{query}") }
@@ -97,7 +97,7 @@ async fn show(
         actions: choices(&filter.written.action),
         rows: found.items.into_iter().map(|line| row(line, &shell.reading)).collect(),
         older: found.next.as_deref().map(|next| address(Some(next))),
-        newest: wanted.before.map(|_| address(None)),
+        newest: wanted.before().map(|_| address(None)),
         sheet_query: if sheet_query.is_empty() { sheet_query } else { format!("?{sheet_query}") },
         rows_max: grouped(export::ROWS_MAX as u64),
         filter: filter.written,

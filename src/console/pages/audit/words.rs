@@ -33,6 +33,7 @@ fn in_words(action: Action) -> &'static str {
         Action::KeyDeleted => "Key deleted",
         Action::OperatorCreated => "Operator created",
         Action::TokenCreated => "Management token created",
+        Action::TokenRevoked => "Management token revoked",
         Action::MemberInvited => "Member invited",
         Action::InvitationRenewed => "Invitation link made anew",
         Action::MemberJoined => "Member joined",
