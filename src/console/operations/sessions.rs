@@ -311,7 +311,8 @@ impl Parts {
         if !matches!(matches, Ok(false)) {
             self.throttle.forgive(&attempt);
         }
-        Ok(found.filter(|_| matches!(matches, Ok(true)))).and_then(|found| matches.map(|_| found))
+        let matches = matches?;
+        Ok(found.filter(|_| matches))
     }
 
     /// Begins a session for a person within `change`, if anything at all is open to them.
