@@ -40,19 +40,14 @@ impl Network {
 /// whatever stands left of it is anybody's word. `named` are the elements of `x-forwarded-for`, the last one first.
 pub fn nearest_untrusted<'a>(
     peer: IpAddr,
-    named: impl Iterator<Item = &'a [u8]>,
+    mut named: impl Iterator<Item = &'a [u8]>,
     trusts: impl Fn(IpAddr) -> bool,
 ) -> IpAddr {
     let mut client = peer.to_canonical();
-    for element in named {
-        if !trusts(client) {
-            return client;
-        }
-        let Some(address) =
-            std::str::from_utf8(element).ok().and_then(|text| text.trim().parse::<IpAddr>().ok())
-        else {
-            return client;
-        };
+    // The question comes before the element: where the peer is nobody's proxy, the field is not even taken apart.
+    while trusts(client) {
+        let text = named.next().and_then(|element| std::str::from_utf8(element).ok());
+        let Some(address) = text.and_then(|text| text.trim().parse::<IpAddr>().ok()) else { return client };
         client = address.to_canonical();
     }
     client
@@ -69,4 +64,30 @@ fn bits(address: IpAddr) -> (u128, u32) {
 fn masked(value: u128, width: u32, kept: u8) -> u128 {
     let cleared = width.saturating_sub(u32::from(kept));
     value.checked_shr(cleared).unwrap_or(0).checked_shl(cleared).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_client_is_the_nearest_address_that_is_no_proxy_and_what_stands_left_of_it_is_not_looked_at() {
+        let proxies = Network::new("10.0.0.0".parse().unwrap(), 8).unwrap();
+        let client = |peer: &str, chain: &[&str]| {
+            let named = chain.iter().rev().map(|element| element.as_bytes());
+            nearest_untrusted(peer.parse().unwrap(), named, |address| proxies.contains(address)).to_string()
+        };
+        assert_eq!(client("192.0.2.7", &["203.0.113.9"]), "192.0.2.7");
+        assert_eq!(client("10.0.0.1", &["198.51.100.1", " 203.0.113.9", "10.0.0.2"]), "203.0.113.9");
+        assert_eq!(client("::ffff:10.0.0.1", &["203.0.113.9"]), "203.0.113.9");
+        assert_eq!(client("10.0.0.1", &["203.0.113.9", "not an address"]), "10.0.0.1");
+        assert_eq!(client("10.0.0.1", &[]), "10.0.0.1");
+    }
+
+    #[test]
+    fn nothing_is_read_of_a_field_that_comes_from_nobodys_proxy() {
+        let never = std::iter::once_with(|| panic!("the field was taken apart"));
+        let peer: IpAddr = "192.0.2.7".parse().unwrap();
+        assert_eq!(nearest_untrusted(peer, never, |_| false), peer);
+    }
 }
