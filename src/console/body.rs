@@ -1,4 +1,4 @@
-//! Bodies of requests as they arrive: whole, within a bound on their time.
+//! Bodies of requests as they arrive: of the type that is wanted, whole, within a bound on their time.
 //!
 //! Promises that a client which sends a body drop by drop does not hold its place for ever. The bound on size is each
 //! router's own. Never looks at what a body says.
@@ -8,9 +8,17 @@ use std::time::Duration;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, header};
 
 /// Longest a body may take: the largest has 64 KiB.
 const ARRIVES_WITHIN: Duration = Duration::from_secs(30);
+
+/// Whether a request says that its body is of a media type, whatever parameters it adds (RFC 9110 section 8.3.1).
+pub(super) fn is_of_type(headers: &HeaderMap, media_type: &str) -> bool {
+    let written = headers.get(header::CONTENT_TYPE).and_then(|field| field.to_str().ok()).unwrap_or_default();
+    let essence = written.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case(media_type)
+}
 
 /// Why there is no whole body.
 #[derive(Debug)]

@@ -28,8 +28,7 @@ struct Frame {
 
 /// Puts the front before `router`.
 pub(super) fn before(router: Router, site: &Site) -> Router {
-    let frame =
-        Frame { public_url: site.public_url.clone(), is_https: site.public_url.starts_with("https://") };
+    let frame = Frame { public_url: site.public_url.clone(), is_https: site.is_https() };
     // A public URL that is no origin was refused with the configuration; without it the request's own host counts.
     let csrf = CsrfLayer::new().add_trusted_origin(&site.public_url).unwrap_or_default();
     router.layer(csrf).layer(from_fn_with_state(Arc::new(frame), around))

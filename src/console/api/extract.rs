@@ -28,20 +28,36 @@ pub(super) const BODY_BYTES_MAX: usize = 64 * 1_024;
 const PAGE_DEFAULT: u32 = 50;
 const PAGE_MAX: u32 = 200;
 
-/// Who calls: by a management token, else by the session of a browser.
+/// Who calls, by a management token or else by the session of a browser; and which session.
+async fn identify(parts: &Parts, shared: &Shared) -> Result<(Caller, Option<SessionId>), Problem> {
+    if let Some(credential) = bearer(&parts.headers) {
+        let caller = shared.operations.authenticate(credential).await?;
+        return Ok((caller.ok_or_else(|| Problem::unauthorized(true))?, None));
+    }
+    let signed_in = session::resume(&shared.operations, &shared.site, &parts.headers).await?;
+    let signed_in = signed_in.ok_or_else(|| Problem::unauthorized(false))?;
+    Ok((signed_in.caller, Some(signed_in.session)))
+}
+
+/// Who calls.
 pub(super) struct By(pub(super) Caller);
 
 impl FromRequestParts<Shared> for By {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<By, Problem> {
-        let operations = &shared.operations;
-        if let Some(credential) = bearer(&parts.headers) {
-            let caller = operations.authenticate(credential).await?;
-            return caller.map(By).ok_or_else(|| Problem::unauthorized(true));
-        }
-        let signed_in = session::resume(operations, &shared.site, &parts.headers).await?;
-        signed_in.map(|signed_in| By(signed_in.caller)).ok_or_else(|| Problem::unauthorized(false))
+        identify(parts, shared).await.map(|(caller, _)| By(caller))
+    }
+}
+
+/// Who calls, and the session that the request carries; none for a program.
+pub(super) struct ByFrom(pub(super) Caller, pub(super) Option<SessionId>);
+
+impl FromRequestParts<Shared> for ByFrom {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<ByFrom, Problem> {
+        identify(parts, shared).await.map(|(caller, session)| ByFrom(caller, session))
     }
 }
 
@@ -52,27 +68,10 @@ impl FromRequestParts<Shared> for InSession {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<InSession, Problem> {
-        if bearer(&parts.headers).is_some() {
-            By::from_request_parts(parts, shared).await?;
-            return Err(Problem::with(StatusCode::FORBIDDEN, "a management token has no session"));
+        match identify(parts, shared).await? {
+            (caller, Some(session)) => Ok(InSession(SignedIn { caller, session })),
+            (_, None) => Err(Problem::with(StatusCode::FORBIDDEN, "a management token has no session")),
         }
-        let signed_in = session::resume(&shared.operations, &shared.site, &parts.headers).await?;
-        signed_in.map(InSession).ok_or_else(|| Problem::unauthorized(false))
-    }
-}
-
-/// The session that the request carries; none for a program.
-pub(super) struct Current(pub(super) Option<SessionId>);
-
-impl FromRequestParts<Shared> for Current {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Current, Problem> {
-        if bearer(&parts.headers).is_some() {
-            return Ok(Current(None));
-        }
-        let signed_in = session::resume(&shared.operations, &shared.site, &parts.headers).await?;
-        Ok(Current(signed_in.map(|signed_in| signed_in.session)))
     }
 }
 
@@ -240,7 +239,7 @@ where
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Body<T>, Problem> {
-        if !is_json(request.headers()) {
+        if !body::is_of_type(request.headers(), "application/json") {
             let detail = "expected a body with `Content-Type: application/json`";
             return Err(Problem::with(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
         }
@@ -257,12 +256,6 @@ where
         })?;
         parse(&bytes).map(Body)
     }
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    let written = headers.get(header::CONTENT_TYPE).and_then(|field| field.to_str().ok()).unwrap_or_default();
-    let essence = written.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("application/json")
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use super::answer;
-use super::extract::{Body, By, Current, InSession, Named};
+use super::extract::{Body, By, ByFrom, InSession, Named};
 use super::problem::Problem;
 use crate::console::operations::{
     Acceptance, NewSession, Operations, PasswordChange, ProfilePatch, SignIn, Whence,
@@ -134,8 +134,7 @@ pub(super) async fn change_password(
 #[utoipa::path(get, path = "/sessions", tag = "session", operation_id = "listSessions",
     responses((status = 200, description = "Where the caller is signed in, newest first.", body = SignIns)))]
 pub(super) async fn list(
-    By(caller): By,
-    Current(current): Current,
+    ByFrom(caller, current): ByFrom,
     State(operations): State<Operations>,
 ) -> Result<Response, Problem> {
     let items = operations.list_sessions(&caller, current).await?;

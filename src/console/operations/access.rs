@@ -7,8 +7,11 @@ use crate::domain::id::{AgentId, OrganizationId, PersonId};
 use crate::domain::key::Key;
 use crate::domain::limit::Limits;
 use crate::domain::member::MemberRole;
+use crate::domain::name::Name;
+use crate::domain::person::Person;
 use crate::domain::role::Role;
 use crate::domain::scope::Scope;
+use crate::domain::zone::Zone;
 use crate::store::{Actor, Change, Credentials, Place};
 
 use super::{FieldProblem, Parts, Refused};
@@ -17,7 +20,7 @@ use super::{FieldProblem, Parts, Refused};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     actor: Actor,
-    person: Option<PersonId>,
+    person: Option<Person>,
     is_operator: bool,
     places: Vec<Place>,
 }
@@ -38,7 +41,7 @@ impl Caller {
     pub(super) fn person(credentials: &Credentials, places: Vec<Place>) -> Caller {
         let person = &credentials.person;
         let actor = Actor { name: person.email.to_string(), id: Some(person.id.to_string()) };
-        Caller { actor, person: Some(person.id), is_operator: person.is_operator, places }
+        Caller { actor, person: Some(person.clone()), is_operator: person.is_operator, places }
     }
 
     /// Under which name they appear in the audit log.
@@ -70,7 +73,17 @@ impl Caller {
 
     /// The person; none for a program.
     pub(super) fn person_id(&self) -> Option<PersonId> {
-        self.person
+        self.person.as_ref().map(|person| person.id)
+    }
+
+    /// What the person wants to be called; nothing for a program.
+    pub fn display_name(&self) -> Option<&Name> {
+        self.person.as_ref()?.name.as_ref()
+    }
+
+    /// The zone that the person wants to read times in; nothing for a program.
+    pub fn zone(&self) -> Option<&Zone> {
+        self.person.as_ref()?.zone.as_ref()
     }
 
     /// Whether anything at all is open to them.
@@ -169,7 +182,7 @@ impl Parts {
     /// a moment ago changes nothing any more by what they were before.
     pub(super) async fn begin(&self, caller: &Caller) -> Result<(Change, Caller), Refused> {
         let mut change = self.database.change(caller.actor()).await?;
-        let Some(id) = caller.person else { return Ok((change, caller.clone())) };
+        let Some(id) = caller.person_id() else { return Ok((change, caller.clone())) };
         let (credentials, places) = change.person(id).await?.ok_or(Refused::NotFound)?;
         let caller = Caller::person(&credentials, places);
         Ok((change, caller))

@@ -3,7 +3,6 @@
 //! Promises that an address somebody mistyped still shows its page, and that a form which does not read changes nothing.
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::header;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
@@ -38,9 +37,7 @@ where
     type Rejection = Failure;
 
     async fn from_request(request: Request, state: &S) -> Result<Filled<T>, Failure> {
-        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        let essence = kind.unwrap_or_default().split(';').next().unwrap_or_default().trim();
-        if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        if !body::is_of_type(request.headers(), "application/x-www-form-urlencoded") {
             return Err(Failure::Malformed);
         }
         let bytes = body::whole(request, state).await.map_err(|_| Failure::Malformed)?;

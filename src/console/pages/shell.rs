@@ -84,10 +84,9 @@ impl Shell {
             None => None,
         };
         let organizations = operations.list_organizations(caller, None, SWITCHER_MAX).await?.items;
-        let who = operations.read_session(caller).await?;
-        let person = who.display_name.as_ref().map_or(caller.name().to_owned(), ToString::to_string);
-        let zone = who.time_zone.or(organization.as_ref().map(|organization| organization.time_zone.clone()));
-        let zone = zone.unwrap_or_else(Zone::utc);
+        let person = caller.display_name().map_or(caller.name().to_owned(), ToString::to_string);
+        let own = caller.zone().or(organization.as_ref().map(|organization| &organization.time_zone));
+        let zone = own.cloned().unwrap_or_else(Zone::utc);
         let here = organization.as_ref().or(organizations.first());
         let role = here.and_then(|here| caller.role_in(here.id)).unwrap_or(Role::Operator);
         Ok(Shell {
@@ -95,7 +94,7 @@ impl Shell {
             organizations,
             is_operator: caller.is_operator(),
             initials: initials(&person),
-            email: who.display_name.is_some().then(|| caller.name().to_owned()),
+            email: caller.display_name().is_some().then(|| caller.name().to_owned()),
             person,
             role,
             place,
