@@ -137,3 +137,15 @@ async fn a_form_that_is_none_changes_nothing() {
     assert!(refused.html().contains("Request not understood"));
     assert_eq!(console.count("keys").await, 0);
 }
+
+#[tokio::test]
+async fn a_damaged_record_is_a_page_that_says_so_with_the_id_to_pass_on_and_nothing_of_the_cause() {
+    let console = Console::with_acme().await;
+    let owner = Visitor::owner(&console).await;
+    sqlx::query("UPDATE organizations SET limits = 'broken'").execute(&console.tables).await.unwrap();
+    let answer = owner.get("/orgs/acme/keys").await.is(500);
+    let html = answer.html();
+    assert!(html.contains("Something is broken") && html.contains(answer.header("x-request-id")), "{html}");
+    assert!(!html.contains("limits"), "the cause is on the page");
+    assert_eq!(answer.header("retry-after"), "", "coming again does not mend a record");
+}

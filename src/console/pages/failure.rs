@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::page;
 use crate::console::operations::Refused;
+use crate::store::StoreError;
 
 /// Why there is no page to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,7 +132,13 @@ impl From<Refused> for Failure {
             Refused::Store(error) => {
                 let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
                 tracing::error!(%error, cause, "an operation failed in the database");
-                Failure::Unavailable
+                match error {
+                    // Coming again does not mend a record.
+                    StoreError::Damaged { .. } => Failure::Broken,
+                    StoreError::NoRoom(_) | StoreError::Unavailable(_) | StoreError::Taken(_) => {
+                        Failure::Unavailable
+                    }
+                }
             }
             Refused::Interrupted => {
                 tracing::error!("an operation ended before its answer");
