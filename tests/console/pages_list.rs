@@ -154,3 +154,14 @@ async fn a_link_from_elsewhere_cannot_make_a_page_say_that_something_was_done() 
         assert!(!html.contains("Revoked on"), "{site}");
     }
 }
+
+#[tokio::test]
+async fn an_agent_admin_is_told_how_many_keys_they_know_of_and_not_that_the_rest_is_free() {
+    let console = Console::with_acme().await;
+    let clerk = Visitor::clerk(&console).await;
+    console.key("of everybody").await;
+    clerk.make_key(&[("name", "own"), ("scope", "agent"), ("agent", "echo")]).await.is(200);
+    let html = clerk.get("/orgs/acme/keys").await.is(200).html();
+    assert!(html.contains("1 key of your agents; the organization may have 10"), "{html}");
+    assert!(!html.contains("class=\"pips"), "pips count what the person may not know of");
+}

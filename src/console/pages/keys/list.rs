@@ -136,7 +136,8 @@ pub(super) async fn show(
     entries.retain(|entry| query.includes(entry));
     query.order(&mut entries, reading);
     let rows: Vec<Row> = entries.into_iter().map(|entry| Row::new(entry, reading, &base)).collect();
-    let pips = if keys.cap <= PIPS_MAX {
+    // An agent admin knows of some keys only: pips would show room where others have taken it.
+    let pips = if keys.cap <= PIPS_MAX && shell.role != Role::AgentAdmin {
         (0..keys.cap).map(|at| u64::from(at) < keys.count).collect()
     } else {
         Vec::new()
