@@ -86,6 +86,7 @@ async fn every_page_of_an_agent_admin_and_of_an_operator_is_sound_in_every_width
     let stage = Stage::new();
     used_keys(&stage);
     stage.operator(OPERATOR);
+    stage.organization("books", "Second Hand Books", &[]);
     let mut browser = stage.signed_in(CLERK, Scripts::On).await;
     let mut faults = judge(&mut browser, "agent-admin-keys").await;
     for page in ["keys/new", "agents", "audit", "settings"] {
@@ -105,19 +106,30 @@ async fn every_page_of_an_agent_admin_and_of_an_operator_is_sound_in_every_width
         ("/orgs/new", "organization-new"),
         ("/orgs/acme/keys", "operator-keys"),
         ("/orgs/acme/settings", "operator-settings"),
+        ("/orgs/books/members", "members-empty"),
+        ("/orgs/books/agents", "agents-empty"),
+        ("/orgs/books/delete", "organization-delete"),
     ] {
         browser.visit(page).await;
         faults.extend(judge(&mut browser, name).await);
     }
+    stage.damage("UPDATE organizations SET limits = 'broken' WHERE slug = 'books'").await;
+    faults.extend(failure(&mut browser, "/orgs/books/keys", "broken", "500").await);
     none(&faults);
 }
 
 #[tokio::test]
 async fn every_page_before_the_sign_in_is_sound_in_every_width_and_theme() {
-    let stage = Stage::new();
+    let stage = Stage::with(|settings| {
+        // Asked only when somebody wants to sign in by it.
+        settings.console_line(
+            "openid: { issuer: \"http://127.0.0.1:9\", client_id: keystile, client_secret: a-secret-of-the-test }",
+        );
+    });
     let (_, token) = stage.invited("acme", "invited@acme.example", json!({ "role": "organization-admin" }));
     let mut browser = stage.browser(Scripts::On).await;
     browser.visit("/sign-in").await;
+    browser.find("link", "Continue with your company account").await;
     let mut faults = judge(&mut browser, "sign-in").await;
     browser.fill("E-mail", "nobody@acme.example").await;
     browser.fill("Password", "not the password of anybody").await;

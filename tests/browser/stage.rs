@@ -7,6 +7,8 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
+use sqlx::SqlitePool;
+use sqlx::sqlite::SqliteConnectOptions;
 
 use crate::browser::Browser;
 use crate::driver::Driver;
@@ -93,6 +95,14 @@ impl Stage {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(format!("{PASSWORD}\n").as_bytes()).unwrap();
         assert!(child.wait().unwrap().success(), "no operator was made");
+    }
+
+    /// Does to the records what no operation does.
+    pub(crate) async fn damage(&self, statement: &'static str) {
+        let path = self.gateway.database();
+        let records = SqlitePool::connect_with(SqliteConnectOptions::new().filename(path)).await.unwrap();
+        assert!(sqlx::query(statement).execute(&records).await.unwrap().rows_affected() > 0, "{statement}");
+        records.close().await;
     }
 
     /// The console's address.

@@ -48,6 +48,22 @@ async fn sign_in_from(visitor: &Visitor<'_>, email: &str, password: &str, addres
     visitor.send(call("POST", "/session").extension(ConnectInfo(address)), body).await
 }
 
+/// Somebody who joined acme by an invitation, as an organization admin; the browser that they came with.
+async fn joined<'a>(console: &'a Console, email: &str) -> Visitor<'a> {
+    let (token, _) = invite(console, "acme", email).await;
+    let visitor = Visitor::stranger(console);
+    accept(&visitor, &token, PASSWORD).await.is(200);
+    visitor
+}
+
+/// Lets somebody join who is not the only admin; their id as a member.
+async fn joined_beside_an_admin(console: &Console, email: &str) -> String {
+    joined(console, "root@acme.example").await;
+    let (token, member) = invite(console, "acme", email).await;
+    accept(&Visitor::stranger(console), &token, PASSWORD).await.is(200);
+    member
+}
+
 /// Somebody's browser in which they are signed in.
 async fn browser<'a>(console: &'a Console, email: &str) -> Visitor<'a> {
     let visitor = Visitor::stranger(console);
@@ -91,8 +107,7 @@ async fn an_invitation_ends_after_seven_days_and_when_another_takes_its_place() 
 async fn whoever_holds_a_link_gets_no_password_to_an_account_that_exists() {
     let console = acme_at_rest().await;
     console.post("/organizations", r#"{"slug":"umbrella","name":"Umbrella"}"#).await.is(201);
-    let (token, _) = invite(&console, "acme", "ada@acme.example").await;
-    accept(&Visitor::stranger(&console), &token, PASSWORD).await.is(200);
+    joined(&console, "ada@acme.example").await;
     let (token, _) = invite(&console, "umbrella", "ada@acme.example").await;
     accept(&Visitor::stranger(&console), &token, "chosen by somebody else").await.is(401);
     sign_in(&Visitor::stranger(&console), "ada@acme.example", "chosen by somebody else").await.is(401);
@@ -124,12 +139,7 @@ async fn an_organization_keeps_its_last_admin() {
 async fn every_session_ends_with_a_new_password_a_sign_out_everywhere_and_when_a_member_is_disabled_or_removed()
  {
     let console = acme_at_rest().await;
-    for email in ["root@acme.example", "ada@acme.example"] {
-        let (token, _) = invite(&console, "acme", email).await;
-        accept(&Visitor::stranger(&console), &token, PASSWORD).await.is(200);
-    }
-    let members = console.get("/organizations/acme/members").await;
-    let id = members.json["items"][1]["id"].as_str().unwrap().to_owned();
+    let id = joined_beside_an_admin(&console, "ada@acme.example").await;
     let path = format!("/organizations/acme/members/{id}");
     for ending in ["password", "everywhere", "disabled", "removed"] {
         let (one, other) =
@@ -176,8 +186,7 @@ async fn signing_out_ends_that_session_alone_and_its_cookie_opens_nothing() {
 #[tokio::test]
 async fn a_session_ends_when_it_is_not_used_and_at_its_lifetime_however_much_it_is() {
     let console = acme_at_rest().await;
-    let (token, _) = invite(&console, "acme", "ada@acme.example").await;
-    accept(&Visitor::stranger(&console), &token, PASSWORD).await.is(200);
+    joined(&console, "ada@acme.example").await;
     let idle = browser(&console, "ada@acme.example").await;
     let busy = browser(&console, "ada@acme.example").await;
     let mut hours = 0;
@@ -200,12 +209,7 @@ async fn a_session_ends_when_it_is_not_used_and_at_its_lifetime_however_much_it_
 #[tokio::test]
 async fn an_unknown_address_a_wrong_password_and_a_disabled_member_get_one_answer() {
     let console = acme_at_rest().await;
-    for email in ["root@acme.example", "ada@acme.example"] {
-        let (token, _) = invite(&console, "acme", email).await;
-        accept(&Visitor::stranger(&console), &token, PASSWORD).await.is(200);
-    }
-    let members = console.get("/organizations/acme/members").await;
-    let id = members.json["items"][1]["id"].as_str().unwrap().to_owned();
+    let id = joined_beside_an_admin(&console, "ada@acme.example").await;
     console.patch(&format!("/organizations/acme/members/{id}"), r#"{"disabled":true}"#).await.is(200);
     let (_, _) = invite(&console, "acme", "invited@acme.example").await;
     let mut answers = Vec::new();
@@ -226,9 +230,7 @@ async fn an_unknown_address_a_wrong_password_and_a_disabled_member_get_one_answe
 #[tokio::test]
 async fn guessing_is_slowed_down_and_the_person_still_gets_in() {
     let console = acme_at_rest().await;
-    let (token, _) = invite(&console, "acme", "ada@acme.example").await;
-    let ada = Visitor::stranger(&console);
-    accept(&ada, &token, PASSWORD).await.is(200);
+    let ada = joined(&console, "ada@acme.example").await;
     let guesser = Visitor::stranger(&console);
     let mut refused = None;
     for _ in 0..20 {
@@ -272,9 +274,7 @@ async fn an_admin_may_narrow_a_keys_limits_and_only_an_operator_may_widen_them()
     let given =
         r#"{"limits":{"rate":{"requests":10,"per":"second"},"quotas":[{"requests":100,"per":"day"}]}}"#;
     console.patch("/organizations/acme", given).await.is(200);
-    let (token, _) = invite(&console, "acme", "ada@acme.example").await;
-    let ada = Visitor::stranger(&console);
-    accept(&ada, &token, PASSWORD).await.is(200);
+    let ada = joined(&console, "ada@acme.example").await;
     let new = |limits: &str| format!(r#"{{"name":"k","scope":{{"type":"organization"}},"limits":{limits}}}"#);
     let path = "/organizations/acme/keys";
     for (limits, pointer) in [
@@ -372,9 +372,7 @@ async fn a_browsers_earlier_session_ends_where_it_begins_another() {
 async fn whoever_is_made_an_operator_keeps_their_places_and_is_signed_out() {
     use keystile::console::operations::{Caller, Login, create_operator};
     let console = acme_at_rest().await;
-    let (token, _) = invite(&console, "acme", "ada@acme.example").await;
-    let before = Visitor::stranger(&console);
-    accept(&before, &token, PASSWORD).await.is(200);
+    let before = joined(&console, "ada@acme.example").await;
     let login =
         || Login { email: "Ada@acme.example".into(), password: "chosen by an operator".to_owned().into() };
     create_operator(&console.database, &Caller::operator("test"), login()).await.unwrap();

@@ -14,6 +14,7 @@ pub(crate) struct Settings {
     keys_per_organization: u32,
     guard: String,
     console: String,
+    console_more: String,
     ops: String,
     database: Option<String>,
     sections: Vec<String>,
@@ -33,6 +34,7 @@ impl Default for Settings {
             keys_per_organization: 10,
             guard: String::from("off"),
             console: String::from("127.0.0.1:0"),
+            console_more: String::new(),
             ops: String::from("127.0.0.1:0"),
             database: None,
             sections: Vec::new(),
@@ -85,6 +87,12 @@ impl Settings {
         self
     }
 
+    /// Another setting of the console, such as `trusted_proxies: [10.0.0.0/8]`.
+    pub(crate) fn console_line(&mut self, line: &str) -> &mut Settings {
+        self.console_more.push_str(&format!(", {line}"));
+        self
+    }
+
     /// Where the ops listener listens.
     pub(crate) fn ops_listener(&mut self, address: &str) -> &mut Settings {
         self.ops = address.to_owned();
@@ -112,7 +120,7 @@ impl Settings {
         };
         [
             block("gateway", &self.gateway),
-            format!("console: {{ listen: {{ address: {} }} }}\n", self.console),
+            format!("console: {{ listen: {{ address: {} }}{} }}\n", self.console, self.console_more),
             format!("ops: {{ listen: {{ address: {} }} }}\n", self.ops),
             format!("database: {database}\n"),
             format!(
