@@ -35,7 +35,7 @@ impl Gathered {
 
     /// Takes what workers have counted, and does `read` at an instant at which none of them counts. Keep it short.
     pub(super) fn gather<T>(&mut self, tallies: &PathTallies, read: impl FnOnce() -> T) -> T {
-        let workers = tallies.all();
+        let workers = tallies.hold();
         self.spares.resize_with(workers.len(), Table::default);
         let mut tables: Vec<_> = workers.iter().map(PathTally::lock).collect();
         let seen = read();
@@ -43,6 +43,7 @@ impl Gathered {
             std::mem::swap(&mut **table, spare);
         }
         drop(tables);
+        drop(workers);
         let Gathered { fresh, settled, spares } = self;
         let mut unattributed = 0;
         for spare in spares {

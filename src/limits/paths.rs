@@ -158,8 +158,9 @@ impl PathTallies {
         tally
     }
 
-    pub(super) fn all(&self) -> Vec<PathTally> {
-        lock(&self.all).clone()
+    /// All of them. No other is added while this is held: what it counted would be missed.
+    pub(super) fn hold(&self) -> MutexGuard<'_, Vec<PathTally>> {
+        lock(&self.all)
     }
 }
 
