@@ -121,6 +121,7 @@ async fn every_page_of_an_agent_admin_and_of_an_operator_is_sound_in_every_width
 #[tokio::test]
 async fn every_page_before_the_sign_in_is_sound_in_every_width_and_theme() {
     let stage = Stage::with(|settings| {
+        settings.console_line("public_url: \"http://localhost\"");
         // Asked only when somebody wants to sign in by it.
         settings.console_line(
             "openid: { issuer: \"http://127.0.0.1:9\", client_id: keystile, client_secret: a-secret-of-the-test }",
