@@ -4,7 +4,7 @@
 //! and the data plane reads, and the limits, which the data plane spends and a background task records.
 //!
 //! ```text
-//! domain ← config ← limits ← keytable ← store ← telemetry ← gateway | console ← shutdown ← app ← cli ← main
+//! domain ← config ← limits ← keytable ← store ← fleet ← telemetry ← gateway | console ← shutdown ← app ← cli ← main
 //! ```
 //!
 //! A module imports from its left only, and [`gateway`] and [`console`] never import each other; `tests/tidy.rs` holds
@@ -29,6 +29,7 @@ pub mod cli;
 pub mod config;
 pub mod console;
 pub mod domain;
+pub mod fleet;
 pub mod gateway;
 pub mod keytable;
 pub mod limits;

@@ -91,6 +91,10 @@ id! {
     /// A management token `ksm_…`; not its secret.
     TokenId
 }
+id! {
+    /// One life of a gateway of a fleet: each start is another.
+    GatewayId
+}
 
 #[cfg(test)]
 mod tests {
