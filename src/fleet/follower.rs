@@ -180,7 +180,7 @@ impl<H: Hub> Follower<H> {
     async fn beat(&self) -> Result<Synced, HubError> {
         // Before anything is asked: what is true of the feed is true of it after this instant.
         let start_ns = self.clock.mono_ns();
-        let beat = self.progress.with_applied(|phase, applied| Beat {
+        let beat = self.progress.tell(|phase, epoch, applied| Beat {
             gateway: self.identity.gateway,
             number: self.beats.fetch_add(1, Ordering::Relaxed) + 1,
             presence: Presence {
@@ -190,12 +190,17 @@ impl<H: Hub> Follower<H> {
                 generation: (self.generation)(),
                 goes_on_ms: self.identity.goes_on_ms(),
                 phase,
+                epoch,
                 applied,
                 outstanding: (self.outstanding)(),
             },
         });
         let said = beat.presence.phase;
         let synced = self.hub.sync(&beat).await?;
+        if !self.progress.see(synced.head.epoch) {
+            // An old primary that was cut off goes on to vouch for what it has: that was true once.
+            return Err(HubError::Unvouched);
+        }
         let took_ms = self.clock.mono_ns().saturating_sub(start_ns) / 1_000_000;
         self.progress.last_sync_ms.store(took_ms, Ordering::Relaxed);
         self.synced.send_replace(Some(synced));

@@ -156,6 +156,9 @@ pub struct Presence {
     pub goes_on_ms: u64,
     /// How far it is.
     pub phase: Phase,
+    /// The latest epoch that it has seen vouched for; 0 before the first. It never goes back to an earlier one, so whoever
+    /// reads this knows that what an earlier server may still tell it means nothing to it.
+    pub epoch: u64,
     /// The point up to which it has applied the feed and begun to cut what was revoked.
     pub applied: Option<Position>,
     /// Requests granted to it by the ledger and not spent: what its death would strand at most.

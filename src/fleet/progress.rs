@@ -26,6 +26,8 @@ pub(super) struct Progress {
 struct State {
     phase: Option<Phase>,
     applied: Option<Position>,
+    /// The latest epoch that was seen: an old primary that was cut off may go on to vouch for an earlier one.
+    epoch: u64,
     /// Syncs that are not confirmed: when each began, and the head that it found.
     expected: VecDeque<(u64, Position)>,
     /// Where the follower was when it was found behind, and how many beats ago.
@@ -42,10 +44,19 @@ impl Progress {
         self.lock().applied
     }
 
-    /// Makes a beat of what is true now; beats are numbered in the order of what they say.
-    pub(super) fn with_applied<T>(&self, make: impl FnOnce(Phase, Option<Position>) -> T) -> T {
+    /// Makes a beat of what is true now: phase, latest epoch and what is applied. Beats are numbered in the order of what
+    /// they say, because they are made one after the other.
+    pub(super) fn tell<T>(&self, make: impl FnOnce(Phase, u64, Option<Position>) -> T) -> T {
         let state = self.lock();
-        make(state.phase.unwrap_or(Phase::Loading), state.applied)
+        make(state.phase.unwrap_or(Phase::Loading), state.epoch, state.applied)
+    }
+
+    /// Notes that the feed was seen in `epoch`. Says whether that is not behind what was seen before.
+    pub(super) fn see(&self, epoch: u64) -> bool {
+        let mut state = self.lock();
+        let is_current = epoch >= state.epoch;
+        state.epoch = state.epoch.max(epoch);
+        is_current
     }
 
     /// A load begins: nothing is confirmed until it has ended.
@@ -154,7 +165,15 @@ mod tests {
         progress.begin_load();
         progress.set_applied(at(1, 11));
         assert_eq!(progress.confirmed(), None, "while it loads nothing counts");
-        assert!(progress.with_applied(|phase, _| phase == Phase::Reloading));
+        assert!(progress.tell(|phase, _, _| phase == Phase::Reloading));
+    }
+
+    #[test]
+    fn an_earlier_epoch_is_told_from_a_later_one() {
+        let progress = Progress::default();
+        assert!(progress.see(1) && progress.see(3) && progress.see(3));
+        assert!(!progress.see(2), "an old primary");
+        assert_eq!(progress.tell(|_, epoch, _| epoch), 3);
     }
 
     #[test]
