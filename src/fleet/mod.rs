@@ -8,6 +8,14 @@ pub mod hub;
 mod load;
 mod pause;
 mod progress;
+mod publisher;
 mod record;
+mod register;
+mod revocation;
+mod truth;
 
 pub use follower::{Follower, Following, Identity};
+pub use publisher::{Publisher, Publishing};
+pub use register::{Lookout, Register, Sighting, Snapshot};
+pub use revocation::{Confirmation, Revoker};
+pub use truth::{Cursor, KnownGateway, Truth, TruthError};

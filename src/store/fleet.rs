@@ -85,6 +85,12 @@ impl Database {
         Ok(count(next.fetch_one(self.writer()).await?))
     }
 
+    /// The epoch that was given out last; 0 before the first.
+    pub async fn fleet_epoch(&self) -> Result<u64, StoreError> {
+        let epoch = sqlx::query_scalar("SELECT epoch FROM fleet WHERE id = 1");
+        Ok(count(epoch.fetch_one(self.readers()).await?))
+    }
+
     /// An epoch that no lineage had before.
     pub async fn next_epoch(&self) -> Result<u64, StoreError> {
         let next = sqlx::query_scalar("UPDATE fleet SET epoch = epoch + 1 WHERE id = 1 RETURNING epoch");
