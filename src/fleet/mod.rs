@@ -3,6 +3,7 @@
 //! Owns what travels between them: keys and organizations to the gateways, acknowledgements, grants and counts back.
 //! Promises that no gateway admits a key after its revocation was answered. Never a part of a request's way.
 
+mod desk;
 mod follower;
 pub mod hub;
 mod load;
@@ -14,6 +15,7 @@ mod register;
 mod revocation;
 mod truth;
 
+pub use desk::Desk;
 pub use follower::{Follower, Following, Identity};
 pub use publisher::{Publisher, Publishing};
 pub use register::{Lookout, Register, Sighting, Snapshot};
