@@ -60,9 +60,15 @@ pub struct Following {
     progress: Arc<Progress>,
     synced: watch::Receiver<Option<Synced>>,
     ready: watch::Receiver<bool>,
+    reload: Arc<Notify>,
 }
 
 impl Following {
+    /// Has the whole table loaded anew, while it serves.
+    pub fn load_anew(&self) {
+        self.reload.notify_one();
+    }
+
     /// The answers to beats, the last of them; `None` before the first.
     pub fn synced(&self) -> watch::Receiver<Option<Synced>> {
         self.synced.clone()
@@ -103,7 +109,7 @@ pub struct Follower<H> {
     ready: watch::Sender<bool>,
     beats: AtomicU64,
     /// Told when the table has to be loaded anew.
-    reload: Notify,
+    reload: Arc<Notify>,
 }
 
 impl<H: Hub> Follower<H> {
@@ -119,7 +125,13 @@ impl<H: Hub> Follower<H> {
         let progress = Arc::new(Progress::default());
         let (synced, synced_seen) = watch::channel(None);
         let (ready, ready_seen) = watch::channel(false);
-        let following = Following { progress: Arc::clone(&progress), synced: synced_seen, ready: ready_seen };
+        let reload = Arc::new(Notify::new());
+        let following = Following {
+            progress: Arc::clone(&progress),
+            synced: synced_seen,
+            ready: ready_seen,
+            reload: Arc::clone(&reload),
+        };
         let follower = Follower {
             hub,
             keys,
@@ -131,7 +143,7 @@ impl<H: Hub> Follower<H> {
             synced,
             ready,
             beats: AtomicU64::new(0),
-            reload: Notify::new(),
+            reload,
         };
         (follower, following)
     }

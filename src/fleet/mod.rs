@@ -21,3 +21,4 @@ pub use publisher::{Publisher, Publishing};
 pub use register::{Lookout, Register, Sighting, Snapshot};
 pub use revocation::{Confirmation, Revoker};
 pub use truth::{Cursor, KnownGateway, Truth, TruthError};
+pub mod redis;
