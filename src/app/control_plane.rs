@@ -109,14 +109,20 @@ impl ControlPlane {
         Ok(())
     }
 
-    /// Waits for the last answer, which must have been asked for, and stops telling gateways.
-    pub(super) async fn leave(&mut self) {
+    /// Waits for the last answer, once leaving was asked for.
+    pub(super) async fn answer_last(&mut self) {
         if let Ok(Err(error)) = (&mut self.served).await {
             tracing::error!(%error, "the console listener ended badly");
         }
-        if let Some(tells) = self.tells.take() {
+    }
+
+    /// Stops telling gateways and closes the database. Comes after [`ControlPlane::answer_last`] and after the data plane
+    /// of the same process, which has counts to record.
+    pub(super) async fn leave(self) {
+        if let Some(tells) = self.tells {
             tells.leave().await;
         }
+        self.database.close().await;
     }
 }
 

@@ -9,7 +9,6 @@ use anyhow::Context;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
-use super::FIRST_GENERATION;
 use crate::config::Config;
 use crate::domain::clock::Clock;
 use crate::fleet::Following;
@@ -117,7 +116,6 @@ impl DataPlane {
         limits: Limits,
         follows: Option<Follows>,
     ) -> anyhow::Result<DataPlane> {
-        process.readiness.set_generation(FIRST_GENERATION);
         let planes = Planes {
             clock: process.clock.clone(),
             keys: Arc::clone(&keys),

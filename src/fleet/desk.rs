@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use super::drain::Draining;
 use super::publisher::Publishing;
 use super::register::{Lookout, Snapshot};
 use super::revocation::{Confirmation, Revoker};
@@ -23,13 +24,21 @@ pub struct Desk {
     revoker: Revoker,
     lookout: Lookout,
     publishing: Publishing,
+    draining: Draining,
     defaults: Arc<ArcSwap<Limits>>,
 }
 
 impl Desk {
     /// A desk. `defaults` are the configuration's limits for keys.
-    pub fn new(revoker: Revoker, lookout: Lookout, publishing: Publishing, defaults: Limits) -> Desk {
-        Desk { revoker, lookout, publishing, defaults: Arc::new(ArcSwap::from_pointee(defaults)) }
+    pub fn new(
+        revoker: Revoker,
+        lookout: Lookout,
+        publishing: Publishing,
+        draining: Draining,
+        defaults: Limits,
+    ) -> Desk {
+        let defaults = Arc::new(ArcSwap::from_pointee(defaults));
+        Desk { revoker, lookout, publishing, draining, defaults }
     }
 
     /// What the configuration gives keys whose organization says nothing else.
@@ -50,6 +59,11 @@ impl Desk {
     /// Waits until the whole fleet has applied change `seq`, and says how far that came.
     pub async fn settle(&self, seq: u64) -> Confirmation {
         self.revoker.settle(seq).await
+    }
+
+    /// Waits until the counts that gateways have handed over are on record.
+    pub async fn settle_counts(&self) {
+        self.draining.settle().await;
     }
 
     /// The register as it was read last.
