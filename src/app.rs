@@ -91,7 +91,8 @@ impl Ports {
             format!("cannot listen on {address} for {what}: choose a free port, or stop what listens there")
         };
         let console = role.has_console().then_some(config.console.listen);
-        let console = console.map(|address| Port::bind(address).with_context(|| taken("the console", address)));
+        let console =
+            console.map(|address| Port::bind(address).with_context(|| taken("the console", address)));
         Ok(Ports {
             gateway: role
                 .has_gateway()
@@ -232,10 +233,11 @@ impl App {
     /// Leaves in order.
     async fn leave(self) {
         self.process.readiness.set(NotReady::Draining);
-        if let Some(data) = &self.data {
+        let mut drained = None;
+        if let Some(data) = self.data {
             // Balancers that ask for readiness now and then need a moment to look elsewhere.
             tokio::time::sleep(self.config.gateway.leave_delay).await;
-            data.drain(&self.config).await;
+            drained = Some(data.drain(&self.config).await);
         }
         // Readiness and metrics are told until the last request has ended.
         self.leave.send_replace(true);
@@ -246,8 +248,8 @@ impl App {
         if let Ok(Err(error)) = self.ops.await {
             tracing::error!(%error, "the ops listener ended badly");
         }
-        if let Some(data) = self.data {
-            data.leave().await;
+        if let Some(drained) = drained {
+            drained.leave().await;
         }
         if let Some(control) = control {
             control.leave().await;
@@ -311,7 +313,7 @@ impl Parts {
         let clock = &process.clock;
         let keys = Arc::new(KeyTable::replica(config.key_limits.clone()));
         let database = if role.has_console() {
-            Some(Database::open_shared(&config.database, clock.clone()).await?)
+            Some(Database::open(&config.database, clock.clone()).await?)
         } else {
             None
         };

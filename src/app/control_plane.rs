@@ -15,8 +15,8 @@ use crate::console::{
 };
 use crate::domain::clock::Clock;
 use crate::domain::id::GatewayId;
-use crate::fleet::hub::Hub;
-use crate::fleet::{Desk, Publisher, Register, Revoker};
+use crate::fleet::hub::{Hub, UsageWay};
+use crate::fleet::{Desk, Drain, Publisher, Register, Revoker};
 use crate::store::Database;
 
 /// What tells the gateways of a fleet: tasks that run until the console has answered its last request.
@@ -28,7 +28,7 @@ pub(super) struct Tells {
 
 impl Tells {
     /// Begins to publish, or to stand by, and to read the register.
-    pub(super) fn start<H: Hub>(
+    pub(super) fn start<H: Hub + UsageWay>(
         hub: H,
         database: &Database,
         clock: &Clock,
@@ -37,7 +37,7 @@ impl Tells {
     ) -> Tells {
         let (leave, left) = watch::channel(false);
         let (publisher, publishing) = Publisher::new(database.clone(), hub.clone(), GatewayId::generate());
-        let (register, lookout) = Register::new(database.clone(), hub, clock.clone());
+        let (register, lookout) = Register::new(database.clone(), hub.clone(), clock.clone());
         let revoker = Revoker::new(
             lookout.clone(),
             publishing.clone(),
@@ -45,10 +45,12 @@ impl Tells {
             fleet.trust,
             fleet.failover_overlap,
         );
-        let desk = Desk::new(revoker, lookout, publishing, config.key_limits.clone());
+        let (drain, draining) = Drain::new(hub, database.clone(), publishing.clone());
+        let desk = Desk::new(revoker, lookout, publishing, draining, config.key_limits.clone());
         let tasks = vec![
             ("publishing changes", tokio::spawn(publisher.run(left.clone()))),
-            ("reading the register of gateways", tokio::spawn(register.run(left))),
+            ("reading the register of gateways", tokio::spawn(register.run(left.clone()))),
+            ("recording counts of requests", tokio::spawn(drain.run(left))),
         ];
         Tells { desk, tasks, leave }
     }

@@ -148,13 +148,23 @@ impl DataPlane {
     }
 
     /// Ends what runs, or cuts it after the grace time.
-    pub(super) async fn drain(&self, config: &Config) {
-        if !self.gateway.leave(config.gateway.grace).await {
+    pub(super) async fn drain(self, config: &Config) -> Drained {
+        let DataPlane { gateway, limits, follows, .. } = self;
+        if !gateway.leave(config.gateway.grace).await {
             tracing::warn!("the grace time is over: requests that still ran were cut");
         }
+        Drained { limits, follows }
     }
+}
 
-    /// Hands everything back. Comes after [`DataPlane::drain`].
+/// A data plane without requests, which still holds leases and counts.
+pub(super) struct Drained {
+    limits: Limits,
+    follows: Option<Follows>,
+}
+
+impl Drained {
+    /// Hands everything back, then tells the fleet.
     pub(super) async fn leave(self) {
         self.limits.hand_back().await;
         if let Some(follows) = self.follows {

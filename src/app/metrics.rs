@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use super::control_plane::Tells;
 use super::data_plane::Process;
+use super::fleet::Member;
 use crate::config::Config;
 use crate::keytable::KeyTable;
 use crate::limits::Limiter;
@@ -19,6 +21,24 @@ pub(super) fn of_gateway(
     let metrics = Metrics::new(Arc::<KeyTable>::clone(keys), config.metrics.keys_max, readiness);
     process.access_log.register(&metrics)?;
     limits(&metrics, limiter)?;
+    Ok(Arc::new(metrics))
+}
+
+/// The metrics of a member of a fleet.
+pub(super) fn of_member(
+    config: &Config,
+    keys: &Arc<KeyTable>,
+    limiter: Option<&Limiter>,
+    process: &Process,
+    member: &Member,
+    tells: Option<&Tells>,
+) -> anyhow::Result<Arc<Metrics>> {
+    let readiness = process.readiness.clone();
+    let metrics = Metrics::new(Arc::<KeyTable>::clone(keys), config.metrics.keys_max, readiness);
+    process.access_log.register(&metrics)?;
+    if let Some(limiter) = limiter {
+        limits(&metrics, limiter)?;
+    }
     Ok(Arc::new(metrics))
 }
 

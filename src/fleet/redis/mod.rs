@@ -24,4 +24,3 @@ mod tests;
 
 pub use counters::{Calls, RedisCounters};
 pub use hub::RedisHub;
-pub use usage::UsageBatch;
