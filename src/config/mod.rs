@@ -8,6 +8,7 @@ mod address;
 mod conceal;
 mod file;
 mod leaf;
+mod postgres;
 mod problem;
 pub mod reload;
 mod resolve;
@@ -28,7 +29,8 @@ use std::path::Path;
 
 pub use problem::Problems;
 pub use resolved::{
-    AccessLog, Config, Console, DatabaseUrl, Gateway, Guard, Metrics, OpenId, Ops, SecretText, Sessions,
+    AccessLog, Config, Console, DatabaseUrl, Gateway, Guard, Metrics, OpenId, Ops, PostgresTls, PostgresUrl,
+    SecretText, Sessions,
 };
 pub use schema::schema;
 
