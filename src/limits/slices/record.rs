@@ -253,7 +253,7 @@ impl AccountRecord {
         let passed = now_us.saturating_sub(rate.at_us);
         let after = if held < mine.tokens { part.quiet_us.min(passed) } else { 0 };
         rate.fill(passed - after, others + mine.tokens, flow);
-        let returned = part.returned.min(mine.tokens.saturating_sub(held));
+        let returned = part.returned.min(rate.burst).min(mine.tokens.saturating_sub(held));
         rate.level += signed(returned * rate.interval);
         mine.tokens = held;
         rate.fill(after, others + held, flow);
