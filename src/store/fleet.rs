@@ -98,8 +98,8 @@ impl Database {
 
     /// The epoch that was given out last; 0 before the first.
     pub async fn fleet_epoch(&self) -> Result<u64, StoreError> {
-        let epoch = query_scalar("SELECT epoch FROM fleet WHERE id = 1");
-        Ok(count(epoch.fetch_one(self.readers()).await?))
+        let epoch = query("SELECT epoch FROM fleet WHERE id = 1");
+        Ok(count(epoch.fetch_number(self.readers()).await?))
     }
 
     /// An epoch that no lineage had before.
