@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Mutex;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, channel};
 
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ struct Heard {
 fn listening(says: &[u8], hears: &'static [u8]) -> (Upstream, Heard) {
     let says = says.to_vec();
     let ((enough, has_enough), (rest, all)) = (channel(), channel());
-    let told: Mutex<(Sender<()>, Sender<io::Result<Vec<u8>>>)> = Mutex::new((enough, rest));
+    let told = Mutex::new((enough, rest));
     let upstream = Upstream::start(move |exchange| {
         exchange.send(&says);
         let begun = exchange.wire.exactly(hears.len());
