@@ -186,3 +186,64 @@ impl AsyncWrite for Outlet<'_> {
         Pin::new(&mut self.get_mut().to).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Larger than what two sockets hold between them.
+    const LARGE: usize = 64 * 1024 * 1024;
+
+    async fn connection() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (ours, listener.accept().await.unwrap().0)
+    }
+
+    /// Offers `pieces` to the outlet of a server's socket, once; has the peer take what the socket took; waits until the
+    /// socket takes more; cuts. Gives how much it took, and all that comes behind it.
+    async fn cut_after(pieces: &[&[u8]], vectored: bool) -> (usize, Vec<u8>) {
+        let (mut ours, mut peer) = connection().await;
+        let watch = Watch::new(0);
+        let (_, to) = ours.split();
+        let mut outlet = Outlet::new(to, Sender::Server, &watch, true);
+        let slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+        let took = poll_fn(|cx| {
+            let outlet = Pin::new(&mut outlet);
+            if vectored { outlet.poll_write_vectored(cx, &slices) } else { outlet.poll_write(cx, pieces[0]) }
+        })
+        .await
+        .unwrap();
+        let mut taken = vec![0; took];
+        peer.read_exact(&mut taken).await.unwrap();
+        outlet.to.writable().await.unwrap();
+        watch.cut(Cause::Revoked);
+        drop(outlet);
+        drop(ours);
+        let mut rest = Vec::new();
+        peer.read_to_end(&mut rest).await.unwrap();
+        (took, rest)
+    }
+
+    #[tokio::test]
+    async fn what_counts_is_what_the_socket_took_and_not_what_it_was_offered() {
+        let frame = [b"\x82\x7F\0\0\0\0\x04\0\0\0".as_slice(), &vec![0; LARGE]].concat();
+        for (pieces, vectored) in
+            [([frame.as_slice(), b""], false), ([b"\x81\x01x".as_slice(), &frame], true)]
+        {
+            let offered: usize = pieces.iter().map(|piece| piece.len()).sum();
+            let (took, rest) = cut_after(&pieces, vectored).await;
+            assert!(took < offered, "the socket took a part");
+            assert_eq!(rest, b"", "no frame within a frame");
+        }
+        for vectored in [false, true] {
+            let (took, rest) = cut_after(&[b"\x81\x01x", b""], vectored).await;
+            assert_eq!((took, rest.as_slice()), (3, close_for_client(Cause::Revoked)));
+        }
+        let (_, rest) = cut_after(&[b"\x81", b"\x01x\x01\x00"], true).await;
+        assert_eq!(rest, close_for_client(Cause::Revoked), "a frame in two pieces, then a fragment");
+    }
+}
