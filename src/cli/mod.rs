@@ -9,6 +9,7 @@ mod keys;
 mod members;
 mod operator;
 mod orgs;
+mod revocation;
 mod schema;
 mod serve;
 mod table;

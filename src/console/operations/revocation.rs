@@ -34,7 +34,7 @@ impl Parts {
             confirmed: if complete { report.gateways } else { 0 },
             awaiting: if complete { Vec::new() } else { vec!["this gateway".to_owned()] },
             took_ms: now.nanos_since(started) / 1_000_000,
-            effective_by: Instant(now.unix),
+            effective_by: Some(Instant(now.unix)),
         }
     }
 }
