@@ -9,6 +9,7 @@ mod agents;
 mod audit;
 mod buckets;
 mod fields;
+pub mod gateways;
 mod input;
 mod invitations;
 mod keys;
