@@ -22,6 +22,15 @@ fn said(query: &str) -> Option<String> {
     notice(query).as_ref().map(text)
 }
 
+impl Notice {
+    /// What a page says where these gateways have not confirmed.
+    pub(crate) fn of_a_pending_revocation(awaiting: Vec<String>, until: Option<Instant>) -> Option<Notice> {
+        let awaiting: Vec<&str> = awaiting.iter().map(String::as_str).collect();
+        let revocation = RevocationView { effective_by: until, ..pending(&awaiting, None) };
+        notice(&revoked(&revocation, false))
+    }
+}
+
 fn pending(awaiting: &[&str], until: Option<&str>) -> RevocationView {
     RevocationView {
         state: RevocationState::Pending,
