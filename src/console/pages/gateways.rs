@@ -36,6 +36,8 @@ struct GatewaysPage {
     shell: Shell,
     as_of: Stamp,
     summary: String,
+    /// Whether there is a feed to follow; without one most columns have nothing to tell.
+    is_fleet: bool,
     rows: Vec<Row>,
 }
 
@@ -83,6 +85,7 @@ impl GatewaysPage {
         GatewaysPage {
             as_of: reading.clock(gateways.as_of.0),
             summary: summary(gateways),
+            is_fleet: gateways.feed.is_some(),
             rows: gateways.items.iter().map(|gateway| reader.row(gateway)).collect(),
             shell,
         }
@@ -126,6 +129,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn row(&self, gateway: &GatewayView) -> Row {
         let is_loading = gateway.state == GatewayState::Loading;
+        let is_over = gateway.state == GatewayState::Over;
         Row {
             name: gateway.name.clone(),
             address: gateway.address.clone().unwrap_or_else(|| self.own_address.to_owned()),
@@ -141,7 +145,8 @@ impl Reader<'_> {
                 None if is_loading => NOTHING,
                 None => "Not known",
             },
-            goes_on: gateway.goes_on_ms.map(span_words),
+            // Nothing goes on that has not begun, or is over.
+            goes_on: gateway.goes_on_ms.filter(|_| !is_loading && !is_over).map(span_words),
             console: (gateway.version != self.gateways.version).then(|| self.gateways.version.clone()),
             version: gateway.version.clone(),
             generation: gateway.generation,
