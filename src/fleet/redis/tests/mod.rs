@@ -1,1 +1,3 @@
 //! The hub against real servers.
+
+mod ledger;
