@@ -218,10 +218,10 @@ impl Players {
     /// Nothing was admitted beyond a limit, and nothing can be.
     pub(crate) fn check(&self, record: &AccountRecord) {
         for (window, admitted) in &self.admitted {
-            assert!(*admitted <= QUOTA, "{admitted} admitted in window {window}");
+            let there = self.players.iter().filter(|player| player.window == *window);
+            let held: u64 = there.map(|player| player.own - player.used).sum();
+            assert!(admitted + held <= QUOTA, "window {window}: {admitted} admitted, {held} held");
         }
-        let held: u64 = self.players.iter().map(|player| player.own - player.used).sum();
-        assert!(held <= QUOTA, "{held} held at once");
         let window = record.windows[0].unwrap();
         assert!(window.total <= QUOTA && window.stranded <= window.total, "{window:?}");
         assert!(record.places_out() <= PLACES, "{} places", record.places_out());
