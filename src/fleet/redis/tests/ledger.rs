@@ -1,75 +1,40 @@
 //! The ledger in Redis: it keeps the contract, and answers as the rules in Rust do.
 
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
-
-use crate::config::load_str;
+use super::fleet;
+use super::servers::{Cluster, RedisServer};
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::KeyId;
 use crate::fleet::hub::{Hub, Lease};
 use crate::fleet::redis::{RedisHub, RedisLedger};
 use crate::limits::slices::*;
+use crate::limits::tests::fleet::Dice;
 use crate::limits::tests::slices::{Players, holds};
 
-/// A server of its own; ends with its owner.
-struct Server {
-    child: Child,
-    port: u16,
+/// The hub and its ledger, at an epoch that is open, and the prefix of their names.
+async fn opened(url: &str, epoch: u64) -> (RedisHub, RedisLedger, String) {
+    let fleet = fleet(url, "");
+    let hub = RedisHub::new(&fleet).unwrap();
+    let lease = Lease { term: 1, epoch };
+    hub.begin(lease).await.unwrap();
+    hub.open(lease, 0).await.unwrap();
+    (hub.clone(), hub.ledger(), fleet.key_prefix)
 }
 
-impl Server {
-    fn start() -> Server {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let port_text = port.to_string();
-        let child = Command::new("redis-server")
-            .args(["--port", &port_text, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let server = Server { child, port };
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            std::thread::yield_now();
-        }
-        server
-    }
-
-    fn cli(&self, command: &[&str]) -> String {
-        let output =
-            Command::new("redis-cli").args(["-p", &self.port.to_string()]).args(command).output().unwrap();
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    }
-
-    /// The hub and its ledger, at an epoch that is open.
-    async fn opened(&self, prefix: &str, epoch: u64) -> (RedisHub, RedisLedger) {
-        let url = format!("redis://127.0.0.1:{}", self.port);
-        let text = format!("fleet: {{ redis: \"{url}\", name: test, key_prefix: {prefix} }}");
-        let fleet = load_str(&text, "test.yaml", &|_| None).unwrap().fleet.unwrap();
-        let hub = RedisHub::new(&fleet).unwrap();
-        let lease = Lease { term: 1, epoch };
-        hub.begin(lease).await.unwrap();
-        hub.open(lease, 0).await.unwrap();
-        (hub.clone(), hub.ledger())
-    }
-
-    fn now(&self) -> UnixMillis {
-        let told = self.cli(&["TIME"]);
-        let mut numbers = told.split_whitespace().map(|number| number.parse::<u64>().unwrap());
-        UnixMillis(numbers.next().unwrap() * 1_000 + numbers.next().unwrap() / 1_000)
-    }
+fn now(server: &RedisServer) -> UnixMillis {
+    let told = server.command(&["TIME"]);
+    let mut numbers = told.split_whitespace().map(|number| number.parse::<u64>().unwrap());
+    UnixMillis(numbers.next().unwrap() * 1_000 + numbers.next().unwrap() / 1_000)
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn began_us(server: &RedisServer, prefix: &str) -> u64 {
+    server.command(&["HGET", &format!("{prefix}:{{k0}}:ledger"), "began"]).parse().unwrap()
 }
 
 #[tokio::test]
 async fn the_ledger_in_redis_keeps_the_contract() {
-    let server = Server::start();
-    let (hub, ledger) = server.opened("contract", 7).await;
-    holds(&ledger, server.now()).await;
+    let server = RedisServer::start();
+    let (hub, ledger, _) = opened(&server.url(), 7).await;
+    holds(&ledger, now(&server)).await;
     // Who needs a floor is on the list of the publisher, which is told behind the answer.
     while ledger.wanted(100).await.unwrap().len() + hub.take_wanted(100).await.unwrap().len() == 0 {
         tokio::task::yield_now().await;
@@ -77,26 +42,36 @@ async fn the_ledger_in_redis_keeps_the_contract() {
 }
 
 #[tokio::test]
+async fn the_ledger_in_a_cluster_keeps_the_contract() {
+    let mut cluster = Cluster::start();
+    let (_, ledger, _) = opened(&cluster.url(), 7).await;
+    let now = now(&cluster.servers()[0]);
+    holds(&ledger, now).await;
+    let lanes: std::collections::BTreeSet<_> = (0..200).map(|_| ledger.lane(KeyId::generate())).collect();
+    assert!(lanes.len() > 1 && lanes.iter().all(|lane| *lane < ledger.lanes()));
+}
+
+#[tokio::test]
 async fn a_redis_that_nobody_vouches_for_grants_nothing() {
-    let server = Server::start();
-    let (_, ledger) = server.opened("vouched", 7).await;
-    let mut players = Players::new(1, 7, server.now().0 + 100_000, 1_000);
+    let server = RedisServer::start();
+    let (_, ledger, prefix) = opened(&server.url(), 7).await;
+    let mut players = Players::new(1, 7, now(&server).0 + 100_000, 1_000);
     let ask = players.next_move().ask;
     assert!(ledger.exchange(std::slice::from_ref(&ask)).await.is_ok());
     let other = SliceAsk { epoch: 8, ..ask.clone() };
     assert!(ledger.exchange(&[other]).await.is_err(), "of an epoch that is not there");
-    let stamp = "vouched:{k0}:table:7";
-    server.cli(&["HSET", stamp, "!process", "another"]);
+    let stamp = format!("{prefix}:{{k0}}:table:7");
+    server.command(&["HSET", &stamp, "!process", "another"]);
     assert!(ledger.exchange(&[ask]).await.is_err());
 }
 
 #[tokio::test]
 async fn redis_answers_as_the_rules_do_whatever_gateways_ask_lose_and_repeat() {
-    let server = Server::start();
-    let (_, ledger) = server.opened("rules", 1).await;
+    let server = RedisServer::start();
+    let (_, ledger, prefix) = opened(&server.url(), 1).await;
     for seed in 0..60 {
         println!("seed {seed}");
-        let base_ms = server.now().0 + 100_000;
+        let base_ms = now(&server).0 + 100_000;
         let mut players = Players::new(seed, 1, base_ms, 1 + seed % 20);
         let mut record = AccountRecord::default();
         let mut lineage = Lineage { epoch: 1, began_us: 0, floors_complete: false };
@@ -104,7 +79,7 @@ async fn redis_answers_as_the_rules_do_whatever_gateways_ask_lose_and_repeat() {
             let turn = players.next_move();
             let answer = ledger.exchange(std::slice::from_ref(&turn.ask)).await.unwrap().remove(0);
             if lineage.began_us == 0 {
-                lineage.began_us = server.cli(&["HGET", "rules:{k0}:ledger", "began"]).parse().unwrap();
+                lineage.began_us = began_us(&server, &prefix);
             }
             let Some((kept, _)) = ledger.account(players.key).await.unwrap() else {
                 assert_eq!(answer, SliceAnswer::Forgotten);
@@ -129,10 +104,10 @@ fn without_answers(record: &AccountRecord) -> AccountRecord {
 /// Asks that no gateway makes, but whose numbers are at the edges of what is counted exactly.
 #[tokio::test]
 async fn redis_counts_exactly_at_the_edges() {
-    let server = Server::start();
-    let (_, ledger) = server.opened("edges", 1).await;
-    let mut dice = crate::limits::tests::fleet::Dice(11);
-    let base_ms = server.now().0;
+    let server = RedisServer::start();
+    let (_, ledger, prefix) = opened(&server.url(), 1).await;
+    let mut dice = Dice(11);
+    let base_ms = now(&server).0;
     for seed in 0..40 {
         println!("seed {seed}");
         let mut players = Players::new(seed, 1, base_ms + 100_000, 1 + seed % 20);
@@ -161,7 +136,7 @@ async fn redis_counts_exactly_at_the_edges() {
             ask.first |= !known;
             let answer = ledger.exchange(std::slice::from_ref(&ask)).await.unwrap().remove(0);
             if lineage.began_us == 0 {
-                lineage.began_us = server.cli(&["HGET", "edges:{k0}:ledger", "began"]).parse().unwrap();
+                lineage.began_us = began_us(&server, &prefix);
             }
             let (kept, _) = ledger.account(players.key).await.unwrap().unwrap();
             let at_us = kept.gateways.get(&ask.gateway).map_or(0, |gateway| gateway.at_us);
