@@ -18,7 +18,9 @@ fn registered(name: &str) -> Registered {
             generation: 2,
             goes_on_ms: TEN_MINUTES_MS,
             phase: Phase::Following,
+            epoch: HEAD.epoch,
             applied: Some(HEAD),
+            declared: HEAD.epoch,
             outstanding: 310,
         },
     }
