@@ -1,3 +1,5 @@
+//! How gateways stand, state by state, from what was seen of them.
+
 use super::*;
 use crate::fleet::hub::Presence;
 
