@@ -8,6 +8,7 @@ mod demo;
 mod gateways;
 mod keys;
 mod members;
+mod migrate;
 mod operator;
 mod orgs;
 mod revocation;
@@ -64,6 +65,8 @@ enum Command {
     /// Create operators, passwords and management tokens, directly on the database.
     #[command(subcommand)]
     Operator(operator::Operator),
+    /// Move all records from one database to another, such as from a file to a server.
+    Migrate(migrate::Migrate),
     /// Organizations, through the management API.
     Orgs(orgs::Orgs),
     /// Agents, through the management API.
@@ -112,6 +115,7 @@ pub fn run() -> ExitCode {
         Command::Check { config } => return checked(&config),
         Command::Schema => print(&schema::schema()),
         Command::Operator(command) => operator::run(command),
+        Command::Migrate(command) => migrate::run(&command),
         Command::Orgs(command) => orgs::run(command),
         Command::Agents(command) => agents::run(command),
         Command::Members(command) => members::run(command),

@@ -10,6 +10,7 @@ use std::time::Duration;
 pub(crate) mod client;
 pub(crate) mod gateway;
 pub(crate) mod management;
+pub(crate) mod postgres;
 pub(crate) mod redis;
 pub(crate) mod scene;
 pub(crate) mod settings;
