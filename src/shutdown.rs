@@ -1,9 +1,13 @@
-//! From a signal to the end: when to leave, told to whoever waits.
+//! From a signal to the end: when to leave, told to whoever waits, and to the supervisor that started the process.
 //!
 //! Promises that SIGTERM and SIGINT begin an orderly end, and that a second one does not wait. Never ends the process
 //! itself: `app` does, in order.
 
+mod supervisor;
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use self::supervisor::{News, Supervisor};
 
 /// The signals that ask the process to leave.
 #[derive(Debug)]
@@ -11,6 +15,7 @@ pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    supervisor: Supervisor,
 }
 
 /// What a signal asks for.
@@ -32,20 +37,32 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
+            supervisor: Supervisor::default(),
         })
     }
 
-    /// Waits for the next signal.
+    /// Waits for the next signal. Whoever asks for it serves, and is done with what the last one asked for: the
+    /// supervisor is told so before, and what the signal asks for after.
     pub async fn next(&mut self) -> Asked {
+        self.supervisor.tell(News::Serving);
+        let asked = self.received().await;
+        self.supervisor.tell(match asked {
+            Asked::Leave => News::Leaving,
+            Asked::Reload => News::Reloading,
+        });
+        asked
+    }
+
+    /// Waits until leaving is asked for; passes over everything else.
+    pub async fn leave_asked(&mut self) {
+        while self.received().await != Asked::Leave {}
+    }
+
+    async fn received(&mut self) -> Asked {
         tokio::select! {
             _ = self.terminate.recv() => Asked::Leave,
             _ = self.interrupt.recv() => Asked::Leave,
             _ = self.hangup.recv() => Asked::Reload,
         }
-    }
-
-    /// Waits until leaving is asked for; passes over everything else.
-    pub async fn leave_asked(&mut self) {
-        while self.next().await != Asked::Leave {}
     }
 }

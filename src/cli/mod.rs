@@ -5,6 +5,7 @@ mod check;
 mod client;
 mod completions;
 mod demo;
+mod healthcheck;
 mod keys;
 mod members;
 mod operator;
@@ -42,6 +43,12 @@ enum Command {
         /// The configuration.
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
+    },
+    /// Ask a running process whether it wants requests: exit code 0, or 1 with the reason. For container images.
+    Healthcheck {
+        /// What to ask: `/readyz` of its ops listener, or `/healthz`.
+        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8082/readyz")]
+        url: String,
     },
     /// Print the JSON Schema of the configuration.
     Schema,
@@ -90,6 +97,7 @@ pub fn run() -> ExitCode {
         Command::Demo(demo) => demo::run(&demo),
         Command::Serve { config } => serve::run(&config),
         Command::Check { config } => return checked(&config),
+        Command::Healthcheck { url } => healthcheck::run(&url),
         Command::Schema => print(&schema::schema()),
         Command::Operator(command) => operator::run(command),
         Command::Orgs(command) => orgs::run(command),
