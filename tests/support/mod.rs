@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 pub(crate) mod client;
+pub(crate) mod fault_proxy;
 pub(crate) mod gateway;
 pub(crate) mod management;
 pub(crate) mod scene;
