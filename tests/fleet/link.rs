@@ -44,8 +44,7 @@ fn answered(stream: &mut TcpStream) -> bool {
 /// Whether nothing comes within a moment that is far longer than loopback takes.
 fn silent(stream: &mut TcpStream) -> bool {
     stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
-    let nothing =
-        stream.read(&mut [0; 1]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
+    let nothing = stream.read(&mut [0; 1]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
     stream.set_read_timeout(Some(WATCHDOG)).unwrap();
     nothing
 }

@@ -6,5 +6,7 @@
 #[cfg(test)]
 mod link;
 #[cfg(test)]
+mod planted;
+#[cfg(test)]
 #[path = "../support/mod.rs"]
 mod support;
