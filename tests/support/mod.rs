@@ -8,10 +8,15 @@
 use std::time::Duration;
 
 pub(crate) mod client;
+pub(crate) mod fault_proxy;
+pub(crate) mod fleet;
 pub(crate) mod gateway;
+pub(crate) mod history;
+pub(crate) mod judge;
 pub(crate) mod management;
 pub(crate) mod scene;
 pub(crate) mod settings;
+pub(crate) mod traffic;
 pub(crate) mod upstream;
 pub(crate) mod wire;
 
