@@ -13,7 +13,9 @@ fn instructions() -> Vec<(String, String)> {
     let kept: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
     let joined = kept.join("\n").replace("\\\n", " ");
     let lines = joined.lines().filter_map(|line| line.trim().split_once(' '));
-    lines.map(|(name, rest)| (name.to_owned(), rest.split_whitespace().collect::<Vec<_>>().join(" "))).collect()
+    lines
+        .map(|(name, rest)| (name.to_owned(), rest.split_whitespace().collect::<Vec<_>>().join(" ")))
+        .collect()
 }
 
 fn all(name: &str) -> Vec<String> {
@@ -61,10 +63,13 @@ fn what_is_copied_is_all_that_cargo_needs_to_know_of_the_package() {
         .current_dir(folder.path()));
     assert!(metadata.contains(r#""name":"keystile""#), "{metadata}");
     // What the code takes in when it is compiled is below `src`, which is copied whole.
+    let sources = root().join("src").canonicalize().unwrap();
     for source in crate::files::below("src").iter().filter(|path| path.ends_with(".rs")) {
         let text = read(source);
-        for taken in text.split("include_str!(\"").chain(text.split("include_bytes!(\"")).skip(1) {
-            assert!(!taken.starts_with("../../../"), "{source} takes in {}", taken.split('"').next().unwrap());
+        let taken = text.split("include_str!(\"").skip(1).chain(text.split("include_bytes!(\"").skip(1));
+        for taken in taken.map(|rest| rest.split('"').next().unwrap()) {
+            let place = root().join(source).parent().unwrap().join(taken).canonicalize();
+            assert!(place.is_ok_and(|place| place.starts_with(&sources)), "{source} takes in {taken}");
         }
     }
 }

@@ -21,7 +21,8 @@ struct Unit {
 impl Unit {
     fn read(file: &str) -> Unit {
         let text = read(file);
-        let lines = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('='));
+        let lines =
+            text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('='));
         let settings = lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         Unit { file: file.to_owned(), settings }
     }
