@@ -4,3 +4,4 @@
 //! Promises that no gateway admits a key after its revocation was answered. Never a part of a request's way.
 
 pub mod hub;
+pub mod redis;
