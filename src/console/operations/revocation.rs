@@ -5,7 +5,7 @@ use crate::console::view::{Instant, RevocationState, RevocationView};
 use crate::domain::clock::Moment;
 use crate::domain::key::Key;
 use crate::domain::secret::SecretHash;
-use crate::store::{Action, Change};
+use crate::store::Change;
 
 impl Parts {
     /// Deletes `keys` within `change`.
@@ -14,10 +14,9 @@ impl Parts {
         change: &mut Change,
         keys: &[(Key, SecretHash)],
     ) -> Result<(), Refused> {
-        for (key, _) in keys {
+        for (key, hash) in keys {
             change.delete_key(key.id).await?;
-            let id = key.id.to_string();
-            change.note(Action::KeyDeleted, &id, key.name.as_str(), Some(key.organization)).await?;
+            change.note_key_deleted(key, *hash).await?;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 //! one transaction on the connection for counters, so it never waits behind records of keys. Never decides what is
 //! granted: the rules stand in [`crate::limits`].
 
+mod batches;
 mod counts;
 
 use std::collections::HashMap;
