@@ -17,9 +17,10 @@ pub(super) fn run(path: &Path) -> anyhow::Result<()> {
     log_to_stderr();
     let config = config::load(path).map_err(|problems| anyhow::anyhow!("{problems}"))?;
     control_runtime()?.block_on(async {
-        let signals = Signals::take_over().context("cannot take over signals")?;
+        let mut signals = Signals::take_over().context("cannot take over signals")?;
         let app = App::start(config).await?;
         announce(app.addresses());
+        signals.serving_once(async { eprintln!("ready") });
         app.run(signals, || config::load(path)).await;
         Ok(())
     })
@@ -45,12 +46,11 @@ pub(super) fn log_to_stderr() {
         .try_init();
 }
 
-/// Says where what listens; programs that start keystile wait for the last line.
+/// Says where what listens. Programs that start keystile wait for the line `ready`, which comes after this.
 fn announce(addresses: &Addresses) {
     for address in &addresses.gateway {
         eprintln!("gateway listening on {address}");
     }
     eprintln!("console listening on {}", addresses.console);
     eprintln!("ops listening on {}", addresses.ops);
-    eprintln!("ready");
 }

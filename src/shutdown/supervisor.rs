@@ -35,6 +35,12 @@ impl Supervisor {
         }
     }
 
+    /// What it was told last.
+    #[cfg(test)]
+    pub(super) fn told(&self) -> Option<News> {
+        self.told
+    }
+
     fn is_new(&self, news: News) -> bool {
         self.told != Some(news) && self.told != Some(News::Leaving)
     }
