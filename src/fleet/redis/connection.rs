@@ -29,6 +29,8 @@ const UNDER_WAY_MAX: usize = 256;
 const ANSWER: Duration = Duration::from_millis(500);
 /// For the answer to a call in a cluster, which may have to be asked at another server.
 const ANSWER_OF_CLUSTER: Duration = Duration::from_millis(1_500);
+/// A batch with more arguments than this carries many records.
+const BULK_ARGS: usize = 500;
 /// For the answer to a call that carries thousands of records.
 const BULK_ANSWER: Duration = Duration::from_secs(5);
 
@@ -137,7 +139,8 @@ impl Redis {
 
     async fn batch(&self, invocations: Vec<Invocation>) -> Result<Answers, HubError> {
         let names: Vec<&'static str> = invocations.iter().map(|one| one.script.name()).collect();
-        let limit = self.answer_time();
+        let many = invocations.iter().map(|one| one.args.len()).sum::<usize>() > BULK_ARGS;
+        let limit = if many { BULK_ANSWER } else { self.answer_time() };
         let answers =
             self.guarded(&names, limit, async |mut wire| several(&mut wire, &invocations).await).await?;
         Ok(answers.into_iter().map(|answer| answer.map_err(|failure| failure.error)).collect())
