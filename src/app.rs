@@ -96,7 +96,7 @@ impl App {
         let keys = Arc::new(KeyTable::new(config.key_limits.clone()));
         database.load(&keys).await?;
         let (limiter, keeper) = Limiter::new();
-        let ledger = Arc::new(LocalLedger::new(database.counters().clone()));
+        let ledger = Arc::new(LocalLedger::new(&database));
         let (keeper_leave, keeper_left) = oneshot::channel::<()>();
         let keeper = tokio::spawn(keeper.run(ledger, clock.clone(), async {
             // A dropped sender means the same: nobody is left to serve.
