@@ -1,26 +1,22 @@
-//! The fleet of `deploy/compose`: everything that it mounts, names or publishes is there and fits together, and its
-//! Redis lets nobody do more than it must.
+//! The fleet of `deploy/compose`: everything that it mounts, names or publishes is there and fits together.
 
 use std::collections::BTreeSet;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Command;
 
 use serde_json::Value;
 
-use crate::files::{copy, read, root, run, said};
-use crate::support::eventually;
+use crate::files::{read, root, run};
 use crate::support::gateway::BINARY;
 use crate::yaml::{self, texts};
 
-const FOLDER: &str = "deploy/compose";
+pub(crate) const FOLDER: &str = "deploy/compose";
 
-fn compose() -> Value {
+pub(crate) fn compose() -> Value {
     yaml::parse(&read("deploy/compose/compose.yaml"))
 }
 
 /// Names and settings of all services.
-fn services() -> Vec<(String, Value)> {
+pub(crate) fn services() -> Vec<(String, Value)> {
     compose()["services"].as_object().unwrap().clone().into_iter().collect()
 }
 
@@ -150,124 +146,4 @@ fn the_balancer_knows_the_gateways_and_they_believe_nobody_else() {
     let balancer = service("balancer");
     let address = balancer["networks"]["programs"]["ipv4_address"].as_str().unwrap();
     assert_eq!(texts(&gateway["gateway"]["trusted_proxies"]), [address]);
-}
-
-/// The folder as somebody has it who followed its first step.
-fn prepared() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    copy(FOLDER, folder.path());
-    make_secrets(folder.path());
-    folder
-}
-
-fn make_secrets(at: &Path) {
-    run(Command::new("sh").arg(at.join(FOLDER).join("make-secrets")));
-}
-
-fn secret(at: &Path, name: &str) -> String {
-    std::fs::read_to_string(at.join(FOLDER).join("secrets").join(name)).unwrap()
-}
-
-#[test]
-fn every_secret_is_made_once_and_for_its_owner_alone() {
-    let folder = prepared();
-    let compose = compose();
-    let names: Vec<&String> = compose["secrets"].as_object().unwrap().keys().collect();
-    let first: Vec<String> = names.iter().map(|name| secret(folder.path(), name)).collect();
-    make_secrets(folder.path());
-    let second: Vec<String> = names.iter().map(|name| secret(folder.path(), name)).collect();
-    assert_eq!(first, second, "what is there is left as it is");
-    assert_eq!(first.iter().collect::<BTreeSet<_>>().len(), first.len(), "each is its own");
-    assert!(first.iter().all(|secret| secret.len() >= 64), "32 bytes in hexadecimal at least");
-    assert!(!secret(folder.path(), "redis_users").contains(&secret(folder.path(), "redis_password")));
-    let secrets = std::fs::metadata(folder.path().join(FOLDER).join("secrets")).unwrap();
-    assert_eq!(secrets.permissions().mode() & 0o777, 0o700);
-    assert!(read("deploy/compose/.gitignore").lines().any(|line| line == "/secrets"));
-    for (name, service) in services() {
-        for given in texts(&service["secrets"]) {
-            assert!(compose["secrets"].get(given).is_some(), "{name}: no secret is called {given}");
-        }
-    }
-}
-
-/// A Redis with the deployment's configuration and users, on a socket of its own.
-struct Redis {
-    child: Child,
-    folder: tempfile::TempDir,
-}
-
-impl Redis {
-    fn start() -> Redis {
-        let folder = prepared();
-        let at = folder.path().join(FOLDER);
-        let written = read("deploy/compose/redis/redis.conf");
-        let text = written
-            .replace("/run/secrets/", &format!("{}/secrets/", at.display()))
-            .replace("dir /data", &format!("dir {}", folder.path().display()))
-            .replace("port 6379", &format!("port 0\nunixsocket {}/redis.sock", folder.path().display()));
-        std::fs::write(folder.path().join("redis.conf"), text).unwrap();
-        let child = Command::new("redis-server")
-            .arg(folder.path().join("redis.conf"))
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let redis = Redis { child, folder };
-        eventually("Redis answers", || redis.ask(&["--user", "health", "--pass", "none"], "ping") == "PONG");
-        redis
-    }
-
-    /// What a user is answered.
-    fn ask(&self, user: &[&str], command: &str) -> String {
-        let output: Output = Command::new("redis-cli")
-            .arg("-s")
-            .arg(self.folder.path().join("redis.sock"))
-            .arg("--no-auth-warning")
-            .args(user)
-            .args(command.split(' '))
-            .output()
-            .unwrap();
-        said(&output).trim().to_owned()
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-#[test]
-fn redis_of_the_fleet_lets_keystile_do_its_work_and_nobody_anything_else() {
-    let redis = Redis::start();
-    let password = secret(redis.folder.path(), "redis_password");
-    let keystile = ["--user", "keystile", "--pass", &password];
-    for allowed in ["ping", "hset keystile:{feed}:x a 1", "hget keystile:{feed}:x a", "info server"] {
-        let answer = redis.ask(&keystile, allowed);
-        assert!(!answer.contains("NOPERM") && !answer.contains("ERR"), "{allowed}: {answer}");
-    }
-    for refused in [
-        "flushall",
-        "flushdb",
-        "keys *",
-        "config get *",
-        "acl list",
-        "shutdown",
-        "debug sleep 0",
-        "get other:x",
-    ] {
-        assert!(redis.ask(&keystile, refused).contains("NOPERM"), "keystile may {refused}");
-    }
-    assert!(redis.ask(&[], "ping").contains("NOAUTH"), "whoever is nobody");
-    let health = ["--user", "health", "--pass", "none"];
-    assert!(redis.ask(&health, "get keystile:{feed}:x").contains("NOPERM"));
-    assert!(redis.ask(&["--user", "keystile", "--pass", "wrong"], "ping").contains("WRONGPASS"));
-}
-
-#[test]
-fn redis_of_the_fleet_forgets_nothing_for_want_of_memory_or_by_a_restart() {
-    let settings = read("deploy/compose/redis/redis.conf");
-    for line in ["maxmemory-policy noeviction", "appendonly yes", "aclfile /run/secrets/redis_users"] {
-        assert!(settings.lines().any(|own| own == line), "{line}");
-    }
 }

@@ -18,6 +18,8 @@ mod files;
 #[cfg(test)]
 mod prometheus;
 #[cfg(test)]
+mod redis;
+#[cfg(test)]
 mod supervised;
 #[cfg(test)]
 #[path = "../support/mod.rs"]
