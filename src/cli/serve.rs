@@ -1,11 +1,11 @@
-//! `keystile serve --config FILE`: gateway and console in one process.
+//! `keystile serve|gateway|console --config FILE`: both planes in one process, or one of them as a member of a fleet.
 
 use std::path::Path;
 
 use anyhow::Context;
 use tracing_subscriber::EnvFilter;
 
-use crate::app::{Addresses, App};
+use crate::app::{Addresses, App, Role};
 use crate::config;
 use crate::shutdown::Signals;
 
@@ -13,14 +13,18 @@ use crate::shutdown::Signals;
 const CONTROL_THREADS: usize = 2;
 
 /// Serves until a signal asks to leave.
-pub(super) fn run(path: &Path) -> anyhow::Result<()> {
+pub(super) fn run(path: &Path, role: Role) -> anyhow::Result<()> {
     log_to_stderr();
     let config = config::load(path).map_err(|problems| anyhow::anyhow!("{problems}"))?;
     control_runtime()?.block_on(async {
         let mut signals = Signals::take_over().context("cannot take over signals")?;
-        let app = App::start(config).await?;
+        let app = App::start(config, role).await?;
         announce(app.addresses());
-        signals.serving_once(async { eprintln!("ready") });
+        let ready = app.ready();
+        signals.serving_once(async {
+            ready.await;
+            eprintln!("ready");
+        });
         app.run(signals, || config::load(path)).await;
         Ok(())
     })
@@ -51,6 +55,8 @@ fn announce(addresses: &Addresses) {
     for address in &addresses.gateway {
         eprintln!("gateway listening on {address}");
     }
-    eprintln!("console listening on {}", addresses.console);
+    if let Some(console) = addresses.console {
+        eprintln!("console listening on {console}");
+    }
     eprintln!("ops listening on {}", addresses.ops);
 }

@@ -15,13 +15,12 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::authenticate::Guard;
 use super::connection;
-use super::http1::watch::{TICK, Watch};
+use super::http1::watch::{Cause, TICK, Watch};
 use super::record::RequestId;
 use super::snapshot::{Settings, Snapshot};
 use super::upstream::pool::Pool;
 use crate::domain::clock::Clock;
-use crate::domain::id::KeyId;
-use crate::keytable::{Cut, KeyTable};
+use crate::keytable::{Cut, CutScope, KeyTable};
 use crate::limits::{Limiter, PathTally};
 use crate::telemetry::{AccessLogWriter, Metrics, WorkerMetrics};
 
@@ -219,8 +218,8 @@ impl Worker {
     }
 
     /// Marks every connection that serves one of the keys; none of them gets another turn. Gives their number.
-    fn cut(&self, keys: &[KeyId]) -> u64 {
-        self.watches.borrow().iter().map(|watch| u64::from(watch.cut_if_serving(keys))).sum()
+    fn cut(&self, scope: &CutScope) -> u64 {
+        self.watches.borrow().iter().map(|watch| u64::from(watch.cut_if_serving(scope))).sum()
     }
 }
 
@@ -254,7 +253,7 @@ pub(crate) async fn run(
                 worker.tick(ticks);
             }
             Some(cut) = cuts.recv() => {
-                let connections = worker.cut(&cut.keys);
+                let connections = worker.cut(&cut.scope);
                 cut.done(connections);
             }
             Ok(()) = offers.changed() => {
@@ -272,7 +271,11 @@ pub(crate) async fn run(
                     }
                     draining_since = Some(worker.now_ms());
                 }
-                Phase::Ended => return,
+                Phase::Ended => {
+                    // Their tasks go with the runtime, and get no turn before.
+                    worker.watches.borrow().iter().for_each(|watch| watch.cut(Cause::Leaving));
+                    return;
+                }
             },
         }
         if let Some(since) = draining_since {
@@ -282,7 +285,7 @@ pub(crate) async fn run(
             }
             let idle_grace = u64::try_from(IDLE_GRACE.as_millis()).unwrap_or(u64::MAX);
             if worker.now_ms().saturating_sub(since) >= idle_grace {
-                watches.iter().filter(|watch| watch.is_idle()).for_each(|watch| watch.cut());
+                watches.iter().filter(|watch| watch.is_idle()).for_each(|watch| watch.cut(Cause::Leaving));
             }
         }
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::{OnceCell, mpsc, watch};
 
 use super::admit::{Demand, Lines, Settlement};
-use super::ledger::{Boot, Ledger, LedgerError};
+use super::ledger::{Boot, Ledger, LedgerError, UsageBook};
 use super::{renewal, settlement};
 use crate::domain::clock::{Clock, UnixMillis};
 
@@ -50,7 +50,11 @@ impl Keeper {
     }
 
     pub(super) fn desk<L: Ledger>(&self, ledger: Arc<L>, clock: Clock) -> Desk<L> {
-        Desk { ledger, clock, lines: Arc::clone(&self.lines), begun: OnceCell::new() }
+        Keeper::desk_of(&self.lines, ledger, clock)
+    }
+
+    pub(super) fn desk_of<B: UsageBook>(lines: &Arc<Lines>, ledger: Arc<B>, clock: Clock) -> Desk<B> {
+        Desk { ledger, clock, lines: Arc::clone(lines), begun: OnceCell::new() }
     }
 
     /// Serves the limiter until `shutdown` completes, then records everything and hands all leases back. Runs on a
@@ -84,7 +88,7 @@ impl Keeper {
     }
 }
 
-impl<L: Ledger> Desk<L> {
+impl<L: UsageBook> Desk<L> {
     /// How the process before this one ended. The first success is remembered; until then it is tried each time.
     pub(super) async fn begun(&self) -> Result<Boot, LedgerError> {
         let begin = || {

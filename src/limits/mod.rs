@@ -7,6 +7,7 @@
 mod account;
 mod admit;
 mod calendar;
+mod decide;
 mod effective;
 mod fields;
 mod gathered;
@@ -19,6 +20,7 @@ mod rate;
 mod renewal;
 mod returning;
 mod settlement;
+pub mod slices;
 mod snapshot;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -29,8 +31,9 @@ pub use effective::EffectiveLimits;
 pub use keeper::Keeper;
 pub use ledger::{
     Asks, Boot, Grants, Held, Ledger, LedgerError, MeterGrant, PathCount, QuotaAsk, QuotaGrant, RateAsk,
-    RateGrant, Returns, UsageDelta,
+    RateGrant, Returns, UsageBook, UsageDelta,
 };
 pub use paths::{Path, PathTally};
 pub use quota::Span;
+pub use slices::{FleetKeeper, FleetStanding, FleetView, Seat};
 pub use snapshot::{LimitKind, LimitUse};

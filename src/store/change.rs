@@ -7,6 +7,7 @@ use serde_json::to_string;
 use uuid::Uuid;
 
 use super::audit::FieldChange;
+use super::column::count;
 use super::database::Database;
 use super::engine::{Connection, Transaction, query};
 use super::error::StoreError;
@@ -250,13 +251,13 @@ impl Change {
         Ok(())
     }
 
-    /// Makes the change durable: when this returns, it survives a power cut.
-    pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
+    /// Makes the change durable: when this returns, it survives a power cut. Gives the number of its last outbox row.
+    pub(crate) async fn commit(mut self) -> Result<u64, StoreError> {
         query("UPDATE change_sequence SET last = $1 WHERE id = 1")
             .bind(self.last)
             .execute(&mut self.transaction)
             .await?;
         self.transaction.commit().await?;
-        Ok(())
+        Ok(count(self.last))
     }
 }

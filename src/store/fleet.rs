@@ -96,6 +96,12 @@ impl Database {
         Ok(count(next.fetch_number(self.writer()).await?))
     }
 
+    /// The epoch that was given out last; 0 before the first.
+    pub async fn fleet_epoch(&self) -> Result<u64, StoreError> {
+        let epoch = query("SELECT epoch FROM fleet WHERE id = 1");
+        Ok(count(epoch.fetch_number(self.readers()).await?))
+    }
+
     /// An epoch that no lineage had before.
     pub async fn next_epoch(&self) -> Result<u64, StoreError> {
         let next = query("UPDATE fleet SET epoch = epoch + 1 WHERE id = 1 RETURNING epoch");

@@ -8,45 +8,30 @@ use super::hub::RedisHub;
 use super::script::Invocation;
 use super::scripts::{DROP_USAGE, PUSH_USAGE, TAKE_USAGE, TAKE_WANTED, WANT};
 use crate::domain::id::{GatewayId, KeyId};
-use crate::fleet::hub::HubError;
+use crate::fleet::hub::{HubError, UsageBatch, UsageWay};
 
 /// Most batches that wait in Redis: at a batch a second of 100 gateways, a quarter of an hour without a publisher.
 const BATCHES_MAX: &str = "100000";
 /// Most keys that wait for their counters.
 const WANTED_MAX: &str = "100000";
 
-/// A gateway's batch of usage as it lies in Redis.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UsageBatch {
-    /// By which it is dropped.
-    pub id: String,
-    /// Whose it is.
-    pub gateway: GatewayId,
-    /// Its number among those of the gateway.
-    pub number: u64,
-    /// What it holds.
-    pub payload: Vec<u8>,
-}
-
-impl RedisHub {
-    /// Takes a gateway's batch, which may be there already. The first one of a gateway may have any number, the others
-    /// the next.
-    ///
-    /// # Errors
-    /// [`HubError::OutOfOrder`] with the last number that is there; [`HubError::Refused`] where too many batches wait.
-    pub async fn push_usage(&self, gateway: GatewayId, number: u64, payload: &[u8]) -> Result<(), HubError> {
+impl UsageWay for RedisHub {
+    async fn push_usage(
+        &self,
+        gateway: GatewayId,
+        number: u64,
+        recorded: u64,
+        payload: &[u8],
+    ) -> Result<(), HubError> {
         let keys = ["usage", "pushed"].map(|what| self.redis.names().feed(what));
-        let (gateway, number) = (gateway.to_string(), number.to_string());
-        let args = [gateway.as_bytes(), number.as_bytes(), payload, BATCHES_MAX.as_bytes()];
+        let [gateway, number, recorded] = [gateway.to_string(), number.to_string(), recorded.to_string()];
+        let args =
+            [gateway.as_bytes(), number.as_bytes(), payload, BATCHES_MAX.as_bytes(), recorded.as_bytes()];
         Answer::read(self.redis.call(&PUSH_USAGE, &keys, &args).await?)?;
         Ok(())
     }
 
-    /// Up to `count` batches, the oldest first. They stay.
-    ///
-    /// # Errors
-    /// Where Redis gives none.
-    pub async fn take_usage(&self, count: usize) -> Result<Vec<UsageBatch>, HubError> {
+    async fn take_usage(&self, count: usize) -> Result<Vec<UsageBatch>, HubError> {
         let key = self.redis.names().feed("usage");
         let call = Invocation::new(&TAKE_USAGE, &[key], &[count.to_string()]);
         let mut answer = Answer::read(self.redis.call_bulk(call).await?)?;
@@ -62,12 +47,7 @@ impl RedisHub {
         Ok(batches)
     }
 
-    /// Drops batches that are recorded, and tells gateways their last number that is: see
-    /// [`Synced::usage_recorded`](crate::fleet::hub::Synced::usage_recorded).
-    ///
-    /// # Errors
-    /// Where Redis does not take it; then it is done again with the next ones.
-    pub async fn drop_usage(&self, ids: &[String], recorded: &[(GatewayId, u64)]) -> Result<(), HubError> {
+    async fn drop_usage(&self, ids: &[String], recorded: &[(GatewayId, u64)]) -> Result<(), HubError> {
         let keys = ["usage", "recorded"].map(|what| self.redis.names().feed(what));
         let mut call = Invocation::new(&DROP_USAGE, &keys, &[ids.len().to_string()]);
         ids.iter().for_each(|id| call.push(id));
@@ -78,7 +58,9 @@ impl RedisHub {
         Answer::read(self.redis.call_bulk(call).await?)?;
         Ok(())
     }
+}
 
+impl RedisHub {
     /// Asks the publisher for the counters of keys, as SQL knows them.
     ///
     /// # Errors

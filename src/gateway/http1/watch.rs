@@ -11,6 +11,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::domain::id::KeyId;
+use crate::keytable::CutScope;
 
 /// How often the worker looks; the precision of every timeout.
 pub(crate) const TICK: Duration = Duration::from_millis(50);
@@ -19,6 +20,15 @@ const NEVER: u64 = u64::MAX;
 /// The deadline passed before the wait was over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TimedOut;
+
+/// Why a connection is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// Its key may not be used any more.
+    Revoked,
+    /// The gateway leaves.
+    Leaving,
+}
 
 /// One connection, as its worker sees it.
 #[derive(Debug)]
@@ -29,7 +39,9 @@ pub(crate) struct Watch {
     /// An upper bound over the waits of one request: `total`.
     ceiling_ms: Cell<u64>,
     expired: Cell<bool>,
-    cut: Cell<bool>,
+    cut: Cell<Option<Cause>>,
+    /// The client of a cut connection was told so, and may be let go in order.
+    parted: Cell<bool>,
     /// Between requests: leaving closes it at once.
     idle: Cell<bool>,
     key: Cell<Option<KeyId>>,
@@ -45,7 +57,8 @@ impl Watch {
             deadline_ms: Cell::new(NEVER),
             ceiling_ms: Cell::new(NEVER),
             expired: Cell::new(false),
-            cut: Cell::new(false),
+            cut: Cell::new(None),
+            parted: Cell::new(false),
             idle: Cell::new(false),
             key: Cell::new(None),
             waker: RefCell::new(None),
@@ -97,19 +110,36 @@ impl Watch {
         }
     }
 
-    /// Cuts the connection if it serves one of `keys`. Says whether it did.
-    pub(crate) fn cut_if_serving(&self, keys: &[KeyId]) -> bool {
-        let serves = self.key.get().is_some_and(|key| keys.contains(&key));
+    /// Cuts the connection if it serves a key of `scope`. Says whether it did.
+    pub(crate) fn cut_if_serving(&self, scope: &CutScope) -> bool {
+        let serves = self.key.get().is_some_and(|key| scope.covers(key));
         if serves {
-            self.cut();
+            self.cut(Cause::Revoked);
         }
         serves
     }
 
     /// Drops the connection at its next wait.
-    pub(crate) fn cut(&self) {
-        self.cut.set(true);
+    pub(crate) fn cut(&self, cause: Cause) {
+        self.cut.set(Some(cause));
         self.wake();
+    }
+
+    /// Why the connection is cut, where it is.
+    pub(crate) fn cut_cause(&self) -> Option<Cause> {
+        self.cut.get()
+    }
+
+    /// Says that the client of this cut connection knows of it.
+    pub(crate) fn set_parted(&self) {
+        self.parted.set(true);
+    }
+
+    /// Whether it does. What was cut is gone: the connection may have its last turns.
+    pub(crate) fn part(&self) -> bool {
+        self.cut.set(None);
+        self.key.set(None);
+        self.parted.get()
     }
 
     /// Lets the connection's task look around.
@@ -123,7 +153,7 @@ impl Watch {
     pub(crate) async fn supervise<T>(&self, task: impl Future<Output = T>) -> Option<T> {
         let mut task = pin!(task);
         poll_fn(|cx| {
-            if self.cut.get() {
+            if self.cut.get().is_some() {
                 return Poll::Ready(None);
             }
             let mut waker = self.waker.borrow_mut();
@@ -174,8 +204,22 @@ mod tests {
         let watch = Watch::new(0);
         let key = KeyId::generate();
         watch.set_key(Some(key));
-        assert!(!watch.cut_if_serving(&[KeyId::generate()]));
-        assert!(watch.cut_if_serving(&[key]));
+        assert!(!watch.cut_if_serving(&CutScope::Keys([KeyId::generate()].into())));
+        assert!(watch.cut_if_serving(&CutScope::Keys([key].into())));
         assert_eq!(watch.supervise(std::future::pending::<()>()).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_cut_connection_has_its_last_turns_only_where_it_was_parted_from() {
+        let watch = Watch::new(0);
+        watch.set_key(Some(KeyId::generate()));
+        watch.cut(Cause::Revoked);
+        assert_eq!(watch.cut_cause(), Some(Cause::Revoked));
+        assert!(!watch.part());
+        watch.cut(Cause::Leaving);
+        watch.set_parted();
+        assert!(watch.part());
+        assert!(!watch.cut_if_serving(&CutScope::All), "what was cut is not cut again");
+        assert_eq!(watch.supervise(std::future::ready(())).await, Some(()));
     }
 }

@@ -14,7 +14,7 @@ use crate::domain::id::KeyId;
 use crate::domain::limit::Window;
 use crate::limits::{
     Asks, Boot, Grants, Held, Ledger, LedgerError, MeterGrant, PathCount, QuotaGrant, Returns, Span,
-    UsageDelta,
+    UsageBook, UsageDelta,
 };
 use crate::store::Database;
 use crate::store::engine::{Connection, Pool, Query, query};
@@ -35,13 +35,9 @@ impl LocalLedger {
     }
 }
 
-impl Ledger for LocalLedger {
+impl UsageBook for LocalLedger {
     async fn begin(&self, now: UnixMillis, until: UnixMillis) -> Result<Boot, LedgerError> {
         begin(&self.counters, now, until).await.map_err(failed)
-    }
-
-    async fn renew(&self, asks: &Asks, now_unix_ns: u64) -> Result<Grants, LedgerError> {
-        renew(&self.counters, asks, now_unix_ns).await.map_err(failed)
     }
 
     async fn record_usage(
@@ -68,6 +64,12 @@ impl Ledger for LocalLedger {
 
     async fn prune(&self, now: UnixMillis) -> Result<(), LedgerError> {
         counts::prune(&self.counters, now).await.map_err(failed)
+    }
+}
+
+impl Ledger for LocalLedger {
+    async fn renew(&self, asks: &Asks, now_unix_ns: u64) -> Result<Grants, LedgerError> {
+        renew(&self.counters, asks, now_unix_ns).await.map_err(failed)
     }
 
     async fn return_leases(&self, returns: &Returns) -> Result<(), LedgerError> {
