@@ -14,6 +14,8 @@ pub(crate) mod gateway;
 pub(crate) mod history;
 pub(crate) mod judge;
 pub(crate) mod management;
+pub(crate) mod postgres;
+pub(crate) mod redis;
 pub(crate) mod scene;
 pub(crate) mod settings;
 pub(crate) mod traffic;
