@@ -8,7 +8,7 @@ use crate::support::fleet::Plan;
 use crate::support::judge::expect_none;
 use crate::support::redis::RedisServer;
 use crate::support::traffic::{CALM, EAGER, Running, Traffic};
-use crate::support::{eventually, history::Log};
+use crate::support::{Client, Request, eventually, history::Log};
 
 /// How long after the answer a running response may take to end on a machine that is busy with other tests.
 const CUT_WITHIN: Duration = Duration::from_secs(2);
@@ -150,4 +150,22 @@ fn a_new_gateway_serves_at_once_what_others_serve() {
     let (_, answer) = fleet.log.delete(&management, &kept);
     assert_eq!(answer["revocation"]["confirmed"], json!(2), "{answer}");
     fleet.expect_refused(&kept);
+}
+
+#[test]
+fn a_process_that_is_both_is_one_gateway_among_others() {
+    let redis = RedisServer::start();
+    let mut fleet = Plan::around(redis.address()).serving().gateways(1).start();
+    let key = fleet.key(json!({"limits": {"quotas": [{"requests": 10, "per": "month"}]}}));
+    let both = fleet.consoles[0].process.address();
+    let ask = || Client::connect(both).exchange(&Request::get("/agents/echo/x").key(&key.secret)).status;
+    eventually("the key opens it", || ask() == 200);
+    fleet.until_answered(0, &key, 429);
+    eventually("the quota is one for both", || ask() == 429);
+    assert_eq!(fleet.upstream.seen().len(), 10);
+    let management = fleet.management();
+    let (status, answer) = fleet.log.delete(&management, &key);
+    assert_eq!((status, &answer["revocation"]["confirmed"]), (200, &json!(2)), "{answer}");
+    fleet.expect_refused(&key);
+    assert_eq!(ask(), 401);
 }

@@ -104,6 +104,8 @@ fn answers_that_are_lost_grant_nothing_twice_and_charge_nothing_twice() {
     let history = fleet.history();
     expect_none(&history.total_breaches(&key.id, QUOTA));
     assert_eq!(history.admitted_count(&key.id), QUOTA, "no slice is lost with an answer");
+    let management = fleet.management();
+    eventually("usage has settled", || history.account_breaches(&key.id, &management.usage(&key)).is_empty());
     expect_none(&history.wrong_refusals());
 }
 

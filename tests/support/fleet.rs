@@ -68,7 +68,7 @@ impl Fleet {
     /// Starts another console; gives its number.
     pub(crate) fn add_console(&mut self) -> usize {
         let number = self.consoles.len();
-        let member = self.member("console", format!("console-{number}"));
+        let member = self.member(self.plan.console_role, format!("console-{number}"));
         self.consoles.push(member);
         number
     }

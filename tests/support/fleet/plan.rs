@@ -15,6 +15,7 @@ pub(crate) struct Plan {
     hub: HubAt,
     user: String,
     pub(super) consoles: usize,
+    pub(super) console_role: &'static str,
     pub(super) gateways: usize,
     trust: String,
     on_redis_loss: String,
@@ -49,6 +50,7 @@ impl Plan {
             hub,
             user: String::new(),
             consoles: 1,
+            console_role: "console",
             gateways: 2,
             trust: String::from("1s"),
             on_redis_loss: String::from("{ serve_for: 10m }"),
@@ -66,6 +68,12 @@ impl Plan {
 
     pub(crate) fn consoles(mut self, count: usize) -> Plan {
         self.consoles = count;
+        self
+    }
+
+    /// Consoles that are gateways too: `keystile serve`.
+    pub(crate) fn serving(mut self) -> Plan {
+        self.console_role = "serve";
         self
     }
 
