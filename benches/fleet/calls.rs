@@ -22,7 +22,7 @@ const SENT_BY_CLIENTS: [&str; 9] =
 
 /// Calls so far: those that clients sent, and all that Redis carried out, inside scripts too.
 fn calls(redis: &RedisServer) -> (u64, u64) {
-    let stats = redis.cli(&["INFO", "commandstats"]);
+    let stats = redis.command(&["INFO", "commandstats"]);
     let counted: BTreeMap<&str, u64> = stats.lines().filter_map(count_of).collect();
     let sent = SENT_BY_CLIENTS.iter().filter_map(|name| counted.get(name)).sum();
     (sent, counted.values().sum())
@@ -44,7 +44,7 @@ fn idle(redis: &RedisServer) -> f64 {
 
 fn fleet(redis: &RedisServer) -> (Fleet, Vec<String>) {
     let backend = format!("http://{}", backend::start());
-    let plan = Plan::around(redis.address()).direct().trust("2s").gateways(GATEWAYS);
+    let plan = Plan::around(&redis.address()).direct().trust("2s").gateways(GATEWAYS);
     let mut fleet = plan.upstream(&backend).start();
     let limits = json!({"limits": {
         "rate": {"requests": 1000, "per": "second", "burst": 1000},

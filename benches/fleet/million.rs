@@ -53,11 +53,11 @@ fn resident_mib(pid: u32) -> f64 {
 pub(crate) fn measure() {
     let clock = Clock::system();
     let redis = RedisServer::start();
-    let mut fleet = Plan::around(redis.address()).direct().trust("5s").gateways(0).start();
+    let mut fleet = Plan::around(&redis.address()).direct().trust("5s").gateways(0).start();
     let (empty_s, empty_mib) = add(&mut fleet, &clock);
     assert!(fleet.consoles[0].process.stop().success());
     fill(&fleet.consoles[0].process.database(), KEYS);
-    redis.cli(&["FLUSHALL"]);
+    redis.command(&["FLUSHALL"]);
     fleet.kill_gateway(0);
     let began = clock.now();
     fleet.consoles[0].process.run();
@@ -82,7 +82,7 @@ pub(crate) fn measure() {
         row("1,000,000 keys, a second gateway", second_s, second_mib),
     ];
     table::print("Start of a gateway", &["table", "ready after s", "resident MiB"], &rows);
-    let memory = redis.cli(&["INFO", "memory"]);
+    let memory = redis.command(&["INFO", "memory"]);
     let used = memory.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap_or("0").trim();
     let used_mib = used.parse::<f64>().unwrap_or_default() / (1024.0 * 1024.0);
     let per_key = (full_mib - empty_mib) * 1024.0 * 1024.0 / f64::from(KEYS);

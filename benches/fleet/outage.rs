@@ -26,7 +26,7 @@ pub(crate) fn measure() {
     for (name, fault) in OUTAGES {
         let redis = RedisServer::start();
         let backend = format!("http://{}", backend::start());
-        let mut fleet = Plan::around(redis.address()).trust("2s").upstream(&backend).start();
+        let mut fleet = Plan::around(&redis.address()).trust("2s").upstream(&backend).start();
         let limits = json!({"limits": {"quotas": [{"requests": 100_000_000, "per": "day"}]}});
         let secrets: Vec<String> = (0..KEYS).map(|_| fleet.key(limits.clone()).secret).collect();
         let addresses: Vec<_> = fleet.gateways.iter().map(|member| member.process.address()).collect();

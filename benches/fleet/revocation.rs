@@ -22,7 +22,7 @@ const OPENS_WITHIN: Duration = Duration::from_secs(10);
 /// A fleet and the address of each of its gateways.
 fn fleet(redis: &RedisServer, gateways: usize) -> (Fleet, Vec<SocketAddr>) {
     let backend = format!("http://{}", backend::start());
-    let plan = Plan::around(redis.address()).direct().trust("2s").refuse().gateways(gateways);
+    let plan = Plan::around(&redis.address()).direct().trust("2s").refuse().gateways(gateways);
     let fleet = plan.keys_per_organization(10_000).upstream(&backend).start();
     let addresses = fleet.gateways.iter().map(|member| member.process.address()).collect();
     (fleet, addresses)

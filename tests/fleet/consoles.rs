@@ -25,7 +25,7 @@ fn publishing(fleet: &Fleet) -> Vec<usize> {
 
 /// Two consoles and two gateways, with the number of the console that publishes.
 fn start(redis: &RedisServer, postgres: &Postgres) -> (Fleet, usize) {
-    let plan = Plan::around(redis.address()).consoles(2).database(&postgres.url(), &[]);
+    let plan = Plan::around(&redis.address()).consoles(2).database(&postgres.url(), &[]);
     let fleet = plan.start();
     eventually("one console publishes", || publishing(&fleet).len() == 1);
     let active = publishing(&fleet)[0];
@@ -107,7 +107,7 @@ fn usage_is_counted_once_through_a_killed_console_and_a_flushed_redis() {
     served(&fleet, 200);
     fleet.consoles[active].process.kill();
     served(&fleet, 200);
-    redis.cli(&["FLUSHALL"]);
+    redis.command(&["FLUSHALL"]);
     served(&fleet, 200);
     fleet.consoles[active].process.run();
     fleet.link(0).set(Fault::Blackhole);

@@ -23,7 +23,7 @@ fn until_served(log: &Log, gateways: usize, times: usize, since: u64) {
 #[test]
 fn a_revoked_key_is_refused_on_every_gateway_before_delete_answers() {
     let redis = RedisServer::start();
-    let mut fleet = Plan::around(redis.address()).gateways(3).start();
+    let mut fleet = Plan::around(&redis.address()).gateways(3).start();
     let management = fleet.management();
     for _ in 0..5 {
         let key = fleet.key(json!({}));
@@ -48,7 +48,7 @@ fn a_revoked_key_is_refused_on_every_gateway_before_delete_answers() {
 #[test]
 fn what_a_deleted_key_had_running_ends_on_every_gateway() {
     let redis = RedisServer::start();
-    let mut fleet = Plan::around(redis.address()).start();
+    let mut fleet = Plan::around(&redis.address()).start();
     let (deleted, other) = (fleet.key(json!({})), fleet.key(json!({})));
     let mut streams = Vec::new();
     let mut sockets = Vec::new();
@@ -79,7 +79,7 @@ fn what_a_deleted_key_had_running_ends_on_every_gateway() {
 #[test]
 fn a_created_key_opens_every_gateway_and_every_change_of_it_arrives() {
     let redis = RedisServer::start();
-    let mut fleet = Plan::around(redis.address()).gateways(3).start();
+    let mut fleet = Plan::around(&redis.address()).gateways(3).start();
     let management = fleet.management();
     let key = fleet.key(json!({}));
     let all = |status: u16| {
@@ -104,7 +104,7 @@ fn a_created_key_opens_every_gateway_and_every_change_of_it_arrives() {
 #[test]
 fn disabling_a_key_cuts_what_it_has_running_on_every_gateway() {
     let redis = RedisServer::start();
-    let mut fleet = Plan::around(redis.address()).start();
+    let mut fleet = Plan::around(&redis.address()).start();
     let key = fleet.key(json!({}));
     let streams: Vec<_> = (0..2).map(|gateway| Running::stream(&fleet, gateway, &key).unwrap()).collect();
     fleet.management().change(&key, json!({"disabled": true}));
@@ -115,7 +115,7 @@ fn disabling_a_key_cuts_what_it_has_running_on_every_gateway() {
 #[test]
 fn usage_is_what_clients_saw_once_it_has_settled() {
     let redis = RedisServer::start();
-    let mut fleet = Plan::around(redis.address()).gateways(3).start();
+    let mut fleet = Plan::around(&redis.address()).gateways(3).start();
     let free = fleet.key(json!({}));
     let limited = fleet.key(json!({"limits": {"quotas": [{"requests": 100, "per": "month"}]}}));
     let mut traffic = Traffic::everywhere(&fleet, &free, CALM);
@@ -140,7 +140,7 @@ fn usage_is_what_clients_saw_once_it_has_settled() {
 #[test]
 fn a_new_gateway_serves_at_once_what_others_serve() {
     let redis = RedisServer::start();
-    let mut fleet = Plan::around(redis.address()).gateways(1).start();
+    let mut fleet = Plan::around(&redis.address()).gateways(1).start();
     let (kept, deleted) = (fleet.key(json!({})), fleet.key(json!({})));
     let management = fleet.management();
     assert_eq!(fleet.log.delete(&management, &deleted).0, 200);
@@ -155,7 +155,7 @@ fn a_new_gateway_serves_at_once_what_others_serve() {
 #[test]
 fn a_process_that_is_both_is_one_gateway_among_others() {
     let redis = RedisServer::start();
-    let mut fleet = Plan::around(redis.address()).serving().gateways(1).start();
+    let mut fleet = Plan::around(&redis.address()).serving().gateways(1).start();
     let key = fleet.key(json!({"limits": {"quotas": [{"requests": 10, "per": "month"}]}}));
     let both = fleet.consoles[0].process.address();
     let ask = || Client::connect(both).exchange(&Request::get("/agents/echo/x").key(&key.secret)).status;

@@ -66,19 +66,19 @@ fn survives(mut fleet: Fleet, fail: impl FnOnce()) {
 fn a_master_that_is_killed_behind_sentinels_takes_nothing_with_it() {
     let mut sentinels = Sentinels::start();
     let fleet = Plan::at(&sentinels.url()).line("failover_overlap: 1s").start();
-    survives(fleet, || sentinels.kill_master());
+    survives(fleet, || _ = sentinels.kill_primary());
 }
 
 #[test]
 fn a_failover_that_is_asked_for_behind_sentinels_takes_nothing_with_it() {
     let sentinels = Sentinels::start();
     let fleet = Plan::at(&sentinels.url()).line("failover_overlap: 1s").start();
-    survives(fleet, || sentinels.failover());
+    survives(fleet, || sentinels.fail_over());
 }
 
 #[test]
 fn a_master_of_a_cluster_that_is_killed_takes_nothing_with_it() {
-    let mut cluster = Cluster::start();
+    let mut cluster = Cluster::with_replicas();
     let fleet = Plan::at(&cluster.url()).line("failover_overlap: 1s").start();
-    survives(fleet, || cluster.kill_a_master());
+    survives(fleet, || cluster.holder("keystile:{feed}").kill());
 }

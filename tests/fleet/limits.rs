@@ -37,7 +37,7 @@ fn use_up(fleet: &Fleet, key: &Key) {
 #[test]
 fn skewed_load_uses_a_quota_up_to_the_last_request_and_no_further() {
     let redis = RedisServer::start();
-    let mut fleet = Plan::around(redis.address()).gateways(3).start();
+    let mut fleet = Plan::around(&redis.address()).gateways(3).start();
     let key = fleet.key(quota(500));
     let traffic = skewed(&fleet, &key);
     eventually("it is used up", || fleet.log.answered(429) >= 100);
@@ -51,7 +51,7 @@ fn skewed_load_uses_a_quota_up_to_the_last_request_and_no_further() {
 #[test]
 fn a_quota_holds_through_kills_of_the_gateways_that_spend_it() {
     let redis = RedisServer::start();
-    let mut fleet = Plan::around(redis.address()).gateways(3).start();
+    let mut fleet = Plan::around(&redis.address()).gateways(3).start();
     let key = fleet.key(quota(QUOTA));
     let traffic = skewed(&fleet, &key);
     for number in [0, 1, 0] {
@@ -69,7 +69,7 @@ fn a_quota_holds_through_kills_of_the_gateways_that_spend_it() {
 #[test]
 fn a_rate_is_one_for_the_whole_fleet() {
     let redis = RedisServer::start();
-    let mut fleet = Plan::around(redis.address()).gateways(3).start();
+    let mut fleet = Plan::around(&redis.address()).gateways(3).start();
     let rate = json!({"rate": {"requests": PER_SECOND, "per": "second", "burst": BURST}});
     let key = fleet.key(json!({"limits": rate}));
     let traffic = skewed(&fleet, &key);
@@ -85,7 +85,7 @@ fn a_rate_is_one_for_the_whole_fleet() {
 #[test]
 fn answers_that_are_lost_grant_nothing_twice_and_charge_nothing_twice() {
     let redis = RedisServer::start();
-    let mut fleet = Plan::around(redis.address()).start();
+    let mut fleet = Plan::around(&redis.address()).start();
     let key = fleet.key(quota(QUOTA));
     let traffic = skewed(&fleet, &key);
     for round in 0..4 {
@@ -112,7 +112,7 @@ fn answers_that_are_lost_grant_nothing_twice_and_charge_nothing_twice() {
 #[test]
 fn a_gateway_that_leaves_gives_back_what_it_has_not_spent() {
     let redis = RedisServer::start();
-    let mut fleet = Plan::around(redis.address()).start();
+    let mut fleet = Plan::around(&redis.address()).start();
     let key = fleet.key(quota(400));
     let mut traffic = Traffic::new();
     traffic.client(&fleet, 0, &key, EAGER);
@@ -126,7 +126,7 @@ fn a_gateway_that_leaves_gives_back_what_it_has_not_spent() {
 #[test]
 fn requests_in_flight_are_counted_over_the_whole_fleet() {
     let redis = RedisServer::start();
-    let mut fleet = Plan::around(redis.address()).gateways(3).start();
+    let mut fleet = Plan::around(&redis.address()).gateways(3).start();
     let key = fleet.key(json!({"limits": {"concurrency": 4}}));
     let begin = |fleet: &Fleet| -> Vec<Running> {
         (0..12).filter_map(|number| Running::stream(fleet, number % 3, &key).ok()).collect()

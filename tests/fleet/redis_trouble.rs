@@ -95,9 +95,9 @@ impl Scene {
 #[test]
 fn a_flushed_redis_is_filled_again_and_nothing_comes_back_or_is_refused_wrongly() {
     let redis = RedisServer::start();
-    let mut scene = in_use(Plan::around(redis.address()));
+    let mut scene = in_use(Plan::around(&redis.address()));
     for _ in 0..2 {
-        redis.cli(&["FLUSHALL"]);
+        redis.command(&["FLUSHALL"]);
         scene.until_recovered();
     }
     scene.close();
@@ -106,7 +106,7 @@ fn a_flushed_redis_is_filled_again_and_nothing_comes_back_or_is_refused_wrongly(
 #[test]
 fn a_redis_that_lost_everything_in_a_restart_is_filled_again() {
     let mut redis = RedisServer::start();
-    let mut scene = in_use(Plan::around(redis.address()));
+    let mut scene = in_use(Plan::around(&redis.address()));
     redis.kill();
     scene.until_served();
     redis.restart();
@@ -116,8 +116,8 @@ fn a_redis_that_lost_everything_in_a_restart_is_filled_again() {
 
 #[test]
 fn a_redis_that_comes_back_with_old_contents_is_not_believed() {
-    let mut redis = RedisServer::start_with(&["--appendonly", "yes", "--appendfsync", "always"]);
-    let mut scene = in_use(Plan::around(redis.address()));
+    let mut redis = RedisServer::with(&[("appendonly", "yes"), ("appendfsync", "always")]);
+    let mut scene = in_use(Plan::around(&redis.address()));
     redis.kill();
     scene.until_served();
     // Deleted while nobody could hear it: what Redis brings back still holds the key.
@@ -133,11 +133,11 @@ fn a_redis_that_comes_back_with_old_contents_is_not_believed() {
 #[test]
 fn a_redis_that_takes_no_writes_stops_changes_and_nothing_else() {
     let redis = RedisServer::start();
-    let mut scene = in_use(Plan::around(redis.address()));
-    redis.cli(&["REPLICAOF", "127.0.0.1", "1"]);
+    let mut scene = in_use(Plan::around(&redis.address()));
+    redis.command(&["REPLICAOF", "127.0.0.1", "1"]);
     let unheard = scene.delete_in_vain();
     scene.until_served();
-    redis.cli(&["REPLICAOF", "NO", "ONE"]);
+    redis.command(&["REPLICAOF", "NO", "ONE"]);
     for gateway in 0..2 {
         scene.fleet.until_answered(gateway, &unheard, 401);
     }
@@ -148,12 +148,12 @@ fn a_redis_that_takes_no_writes_stops_changes_and_nothing_else() {
 #[test]
 fn a_full_redis_stops_changes_and_nothing_else() {
     let redis = RedisServer::start();
-    let mut scene = in_use(Plan::around(redis.address()));
-    redis.cli(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
-    redis.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+    let mut scene = in_use(Plan::around(&redis.address()));
+    redis.command(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+    redis.command(&["CONFIG", "SET", "maxmemory", "1"]);
     let unheard = scene.delete_in_vain();
     scene.until_served();
-    redis.cli(&["CONFIG", "SET", "maxmemory", "0"]);
+    redis.command(&["CONFIG", "SET", "maxmemory", "0"]);
     for gateway in 0..2 {
         scene.fleet.until_answered(gateway, &unheard, 401);
     }
@@ -164,12 +164,12 @@ fn a_full_redis_stops_changes_and_nothing_else() {
 #[test]
 fn rights_that_are_taken_away_stop_changes_and_nothing_else() {
     let redis = RedisServer::start();
-    redis.cli(&["ACL", "SETUSER", "fleet", "on", ">secret", "~*", "&*", "+@all"]);
-    let mut scene = in_use(with_user(Plan::around(redis.address())));
-    redis.cli(&["ACL", "SETUSER", "fleet", "-@scripting"]);
+    redis.command(&["ACL", "SETUSER", "fleet", "on", ">secret", "~*", "&*", "+@all"]);
+    let mut scene = in_use(with_user(Plan::around(&redis.address())));
+    redis.command(&["ACL", "SETUSER", "fleet", "-@scripting"]);
     let unheard = scene.delete_in_vain();
     scene.until_served();
-    redis.cli(&["ACL", "SETUSER", "fleet", "+@all"]);
+    redis.command(&["ACL", "SETUSER", "fleet", "+@all"]);
     for gateway in 0..2 {
         scene.fleet.until_answered(gateway, &unheard, 401);
     }
@@ -184,8 +184,8 @@ fn with_user(plan: Plan) -> Plan {
 #[test]
 fn a_wrong_password_is_told_and_never_shown() {
     let redis = RedisServer::start();
-    redis.cli(&["ACL", "SETUSER", "fleet", "on", ">right", "~*", "&*", "+@all"]);
-    let mut fleet = Plan::around(redis.address()).gateways(0).user("fleet").line("password: right").start();
+    redis.command(&["ACL", "SETUSER", "fleet", "on", ">right", "~*", "&*", "+@all"]);
+    let mut fleet = Plan::around(&redis.address()).gateways(0).user("fleet").line("password: right").start();
     let member = fleet.add_listening(|plan| plan.instead("password: right", "password: a-wrong-one"));
     let logs = || fleet.gateways[member].process.logs();
     eventually("the log says what is wrong", || logs().contains("Redis"));
@@ -196,7 +196,7 @@ fn a_wrong_password_is_told_and_never_shown() {
 #[test]
 fn a_slow_redis_makes_no_request_slow_or_wrong() {
     let redis = RedisServer::start();
-    let mut scene = in_use(Plan::around(redis.address()).trust("4s"));
+    let mut scene = in_use(Plan::around(&redis.address()).trust("4s"));
     for gateway in 0..2 {
         scene.fleet.link(gateway).set(Fault::Delay(Duration::from_millis(100)));
     }
@@ -215,7 +215,7 @@ fn a_slow_redis_makes_no_request_slow_or_wrong() {
 #[test]
 fn a_link_that_breaks_again_and_again_costs_nothing_but_time() {
     let redis = RedisServer::start();
-    let mut scene = in_use(Plan::around(redis.address()));
+    let mut scene = in_use(Plan::around(&redis.address()));
     for round in 0..6 {
         let faults = [Fault::Refuse, Fault::Blackhole, Fault::Pass];
         scene.fleet.link(round % 2).set(faults[round % 3]);

@@ -54,7 +54,7 @@ fn until_refused(fleet: &Fleet, gateway: usize) {
 #[test]
 fn a_killed_gateway_delays_the_answer_by_no_more_than_its_trust() {
     let redis = RedisServer::start();
-    let mut fleet = Plan::around(redis.address()).refuse().start();
+    let mut fleet = Plan::around(&redis.address()).refuse().start();
     let (key, traffic) = hammered(&mut fleet);
     fleet.kill_gateway(1);
     let (status, answer) = delete(&mut fleet, &key);
@@ -69,7 +69,7 @@ fn a_killed_gateway_delays_the_answer_by_no_more_than_its_trust() {
 #[test]
 fn a_killed_gateway_that_might_serve_on_is_named_until_it_cannot() {
     let redis = RedisServer::start();
-    let mut fleet = Plan::around(redis.address()).serve_for("3s").start();
+    let mut fleet = Plan::around(&redis.address()).serve_for("3s").start();
     let (key, traffic) = hammered(&mut fleet);
     fleet.kill_gateway(1);
     let (status, answer) = delete(&mut fleet, &key);
@@ -86,7 +86,7 @@ fn a_killed_gateway_that_might_serve_on_is_named_until_it_cannot() {
 #[test]
 fn a_gateway_that_stood_still_admits_nothing_when_it_goes_on() {
     let redis = RedisServer::start();
-    let mut fleet = Plan::around(redis.address()).refuse().start();
+    let mut fleet = Plan::around(&redis.address()).refuse().start();
     let (key, traffic) = hammered(&mut fleet);
     let stream = Running::stream(&fleet, 1, &key).unwrap();
     fleet.freeze_gateway(1);
@@ -107,7 +107,7 @@ fn a_gateway_that_stood_still_admits_nothing_when_it_goes_on() {
 #[test]
 fn a_gateway_that_stands_still_and_may_serve_on_is_named() {
     let redis = RedisServer::start();
-    let mut fleet = Plan::around(redis.address()).serve_for("10m").start();
+    let mut fleet = Plan::around(&redis.address()).serve_for("10m").start();
     let (key, traffic) = hammered(&mut fleet);
     fleet.freeze_gateway(1);
     let (status, answer) = delete(&mut fleet, &key);
@@ -121,7 +121,7 @@ fn a_gateway_that_stands_still_and_may_serve_on_is_named() {
 #[test]
 fn a_gateway_cut_off_from_redis_refuses_with_503_once_its_trust_has_run_out() {
     let redis = RedisServer::start();
-    let mut fleet = Plan::around(redis.address()).refuse().start();
+    let mut fleet = Plan::around(&redis.address()).refuse().start();
     let other = fleet.key(json!({}));
     let (key, traffic) = hammered(&mut fleet);
     let stream = Running::stream(&fleet, 1, &key).unwrap();
@@ -141,7 +141,7 @@ fn a_gateway_cut_off_from_redis_refuses_with_503_once_its_trust_has_run_out() {
 #[test]
 fn a_gateway_cut_off_from_redis_serves_on_where_it_may_and_is_named() {
     let redis = RedisServer::start();
-    let mut fleet = Plan::around(redis.address()).serve_for("10m").start();
+    let mut fleet = Plan::around(&redis.address()).serve_for("10m").start();
     let (key, traffic) = hammered(&mut fleet);
     fleet.link(1).set(Fault::Blackhole);
     let (status, answer) = delete(&mut fleet, &key);
@@ -163,7 +163,7 @@ fn one_way_loss_in_either_direction_promises_nothing_that_does_not_hold() {
     for direction in [Direction::ToServer, Direction::ToProcess] {
         for fault in [Fault::Hold(direction), Fault::Lose(direction)] {
             let redis = RedisServer::start();
-            let mut fleet = Plan::around(redis.address()).refuse().start();
+            let mut fleet = Plan::around(&redis.address()).refuse().start();
             let (key, traffic) = hammered(&mut fleet);
             fleet.link(1).set(fault);
             let (status, answer) = delete(&mut fleet, &key);
@@ -179,7 +179,7 @@ fn one_way_loss_in_either_direction_promises_nothing_that_does_not_hold() {
 #[test]
 fn a_console_cut_off_from_redis_says_that_nothing_is_done_yet() {
     let redis = RedisServer::start();
-    let mut fleet = Plan::around(redis.address()).refuse().start();
+    let mut fleet = Plan::around(&redis.address()).refuse().start();
     let (key, traffic) = hammered(&mut fleet);
     fleet.consoles[0].link().set(Fault::Blackhole);
     let (status, answer) = delete(&mut fleet, &key);
@@ -198,7 +198,7 @@ fn a_console_cut_off_from_redis_says_that_nothing_is_done_yet() {
 #[test]
 fn a_console_killed_in_mid_deletion_leaves_a_deletion_that_arrives() {
     let redis = RedisServer::start();
-    let mut fleet = Plan::around(redis.address()).start();
+    let mut fleet = Plan::around(&redis.address()).start();
     let (key, traffic) = hammered(&mut fleet);
     fleet.consoles[0].link().set(Fault::Blackhole);
     assert_eq!(delete(&mut fleet, &key).0, 202);

@@ -36,8 +36,8 @@ enum HubAt {
 
 impl Plan {
     /// Two gateways and a console around one server, with a trust that suits tests.
-    pub(crate) fn around(server: SocketAddr) -> Plan {
-        Plan::new(HubAt::Linked(server))
+    pub(crate) fn around(server: &str) -> Plan {
+        Plan::new(HubAt::Linked(server.parse().expect("an address and a port")))
     }
 
     /// The same around what `url` names: Sentinels, a cluster, a server with TLS.
