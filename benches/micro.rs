@@ -23,23 +23,15 @@ use keystile::gateway::{Found, Routes};
 use keystile::keytable::{KeyFacts, KeyTable, OrganizationFacts};
 use keystile::limits::{
     Account, Admission, Asks, Boot, EffectiveLimits, Grants, Ledger, LedgerError, Limiter, Outcome, Path,
-    PathCount, Returns, UsageDelta,
+    PathCount, Returns, UsageBook, UsageDelta,
 };
 
 /// Grants everything and remembers nothing: what is measured is this side of the ledger.
 struct Generous;
 
-impl Ledger for Generous {
+impl UsageBook for Generous {
     async fn begin(&self, _: UnixMillis, _: UnixMillis) -> Result<Boot, LedgerError> {
         Ok(Boot::default())
-    }
-
-    async fn renew(&self, asks: &Asks, now_unix_ns: u64) -> Result<Grants, LedgerError> {
-        let now = UnixMillis(now_unix_ns / 1_000_000);
-        Ok(Grants {
-            quotas: asks.quotas.iter().map(|ask| ask.grant(None, now)).collect(),
-            rates: asks.rates.iter().map(|ask| ask.grant(None, now_unix_ns)).collect(),
-        })
     }
 
     async fn record_usage(&self, _: &[UsageDelta], _: UnixMillis, _: UnixMillis) -> Result<(), LedgerError> {
@@ -56,6 +48,16 @@ impl Ledger for Generous {
 
     async fn prune(&self, _: UnixMillis) -> Result<(), LedgerError> {
         Ok(())
+    }
+}
+
+impl Ledger for Generous {
+    async fn renew(&self, asks: &Asks, now_unix_ns: u64) -> Result<Grants, LedgerError> {
+        let now = UnixMillis(now_unix_ns / 1_000_000);
+        Ok(Grants {
+            quotas: asks.quotas.iter().map(|ask| ask.grant(None, now)).collect(),
+            rates: asks.rates.iter().map(|ask| ask.grant(None, now_unix_ns)).collect(),
+        })
     }
 
     async fn return_leases(&self, _: &Returns) -> Result<(), LedgerError> {

@@ -3,25 +3,28 @@
 //! Promises that starting either succeeds whole or fails with one line that says what to do, and that leaving keeps the
 //! order of guarantee G9: readiness fails, running requests end, counts are recorded, logs are flushed.
 
+mod control_plane;
+mod data_plane;
+mod fleet;
 mod http;
+mod metrics;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
-use arc_swap::ArcSwap;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use self::control_plane::{ControlPlane, Tells};
+use self::data_plane::{DataPlane, Follows, Limits, Process};
+use self::fleet::Member;
 use self::http::Port;
 use crate::config::reload::may_replace;
 use crate::config::{self, Config, Problems};
-use crate::console::{
-    self, openid,
-    operations::{Operations, Rules, SessionRules},
-};
+use crate::console::operations::{InForce, Operations};
 use crate::domain::clock::Clock;
-use crate::gateway::{Gateway, Guard, Listening, Planes, Settings};
+use crate::gateway::Listening;
 use crate::keytable::KeyTable;
 use crate::limits::Limiter;
 use crate::shutdown::{Asked, Signals};
@@ -31,13 +34,34 @@ use crate::telemetry::{self, AccessLog, Destination, Metrics, NotReady, Readines
 /// The generation of the configuration that a process starts with; each reload adds one.
 const FIRST_GENERATION: u64 = 1;
 
+/// Which planes a process runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Both; with a fleet configured as two members of it.
+    Serve,
+    /// The data plane of a fleet.
+    Gateway,
+    /// The control plane of a fleet.
+    Console,
+}
+
+impl Role {
+    fn has_gateway(self) -> bool {
+        self != Role::Console
+    }
+
+    fn has_console(self) -> bool {
+        self != Role::Gateway
+    }
+}
+
 /// Where a process listens, port 0 resolved.
 #[derive(Debug, Clone)]
 pub struct Addresses {
-    /// Programs.
+    /// Programs; empty without a data plane.
     pub gateway: Vec<SocketAddr>,
-    /// Management API and console.
-    pub console: SocketAddr,
+    /// Management API and console; none without a control plane.
+    pub console: Option<SocketAddr>,
     /// Metrics and health.
     pub ops: SocketAddr,
 }
@@ -45,111 +69,102 @@ pub struct Addresses {
 /// A process that serves.
 pub struct App {
     addresses: Addresses,
-    operations: Operations,
-    database: Database,
-    gateway: Gateway,
-    access_log: AccessLog,
-    readiness: Readiness,
+    process: Process,
     /// What it runs by.
     config: Config,
-    /// What the console says of it.
-    site: Arc<console::Site>,
+    data: Option<DataPlane>,
+    control: Option<ControlPlane>,
     leave: watch::Sender<bool>,
-    console: JoinHandle<std::io::Result<()>>,
     ops: JoinHandle<std::io::Result<()>>,
-    keeper: JoinHandle<()>,
-    keeper_leave: oneshot::Sender<()>,
 }
 
 /// Ports first: what cannot be had is known before anything is touched.
 struct Ports {
-    gateway: Listening,
-    console: Port,
+    gateway: Option<Listening>,
+    console: Option<Port>,
     ops: Port,
 }
 
 impl Ports {
-    fn bind(config: &Config) -> anyhow::Result<Ports> {
+    fn bind(config: &Config, role: Role) -> anyhow::Result<Ports> {
         let taken = |what: &str, address| {
             format!("cannot listen on {address} for {what}: choose a free port, or stop what listens there")
         };
+        let console = role.has_console().then_some(config.console.listen);
+        let console =
+            console.map(|address| Port::bind(address).with_context(|| taken("the console", address)));
         Ok(Ports {
-            gateway: Listening::bind(&config.gateway.listen, config.gateway.workers)?,
-            console: Port::bind(config.console.listen)
-                .with_context(|| taken("the console", config.console.listen))?,
+            gateway: role
+                .has_gateway()
+                .then(|| Listening::bind(&config.gateway.listen, config.gateway.workers))
+                .transpose()?,
+            console: console.transpose()?,
             ops: Port::bind(config.ops.listen).with_context(|| taken("metrics", config.ops.listen))?,
         })
+    }
+
+    fn addresses(&self) -> Addresses {
+        Addresses {
+            gateway: self.gateway.as_ref().map(|gateway| gateway.addresses().to_vec()).unwrap_or_default(),
+            console: self.console.as_ref().map(|console| console.address),
+            ops: self.ops.address,
+        }
     }
 }
 
 impl App {
-    /// Starts gateway and console in this process. When it returns, all of it serves.
+    /// Starts the planes of `role` in this process. When it returns, they serve; a gateway of a fleet from when
+    /// [`App::ready`] says so.
     ///
     /// # Errors
-    /// Where a port, a file or the database cannot be had.
-    pub async fn start(config: Config) -> anyhow::Result<App> {
+    /// Where a port, a file or the database cannot be had, or the role needs a fleet and none is configured.
+    pub async fn start(config: Config, role: Role) -> anyhow::Result<App> {
         let clock = Clock::system();
-        let ports = Ports::bind(&config)?;
-        let access_log =
-            AccessLog::open(&destination(&config.access_log), &config.key_format, clock.clone())?;
-        let database = Database::open(&config.database, clock.clone()).await?;
-        let keys = Arc::new(KeyTable::new(config.key_limits.clone()));
-        database.load(&keys).await?;
-        let (limiter, keeper) = Limiter::new();
-        let ledger = Arc::new(LocalLedger::new(database.counters().clone()));
-        let (keeper_leave, keeper_left) = oneshot::channel::<()>();
-        let keeper = tokio::spawn(keeper.run(ledger, clock.clone(), async {
-            // A dropped sender means the same: nobody is left to serve.
-            let _ = keeper_left.await;
-        }));
+        let ports = Ports::bind(&config, role)?;
+        let addresses = ports.addresses();
         let readiness = Readiness::starting();
         readiness.set_generation(FIRST_GENERATION);
-        let metrics = metrics(&config, &keys, &limiter, &access_log, readiness.clone())?;
-        let addresses = Addresses {
-            gateway: ports.gateway.addresses().to_vec(),
-            console: ports.console.address,
-            ops: ports.ops.address,
-        };
-        let planes = Planes {
-            clock: clock.clone(),
-            keys: Arc::clone(&keys),
-            limiter: limiter.clone(),
-            metrics: Arc::clone(&metrics),
-            access_log: access_log.clone(),
-            guard: config.guard.failures_per_minute.map(|failures| Arc::new(Guard::new(failures))),
-            connections_max: config.gateway.connections_max,
-        };
-        let gateway = Gateway::start(ports.gateway, &settings(&config), &planes)
-            .context("cannot start a worker: the system gives no more threads")?;
-        let site = Arc::new(site(&config, &addresses, &clock)?);
-        let operations = Operations::new(database.clone(), keys, limiter, clock, rules(&config, &site));
+        let destination = if role.has_gateway() { destination(&config.access_log) } else { Destination::Off };
+        let access_log = AccessLog::open(&destination, &config.key_format, clock.clone())?;
+        let process = Process { clock, access_log, readiness };
+        let member = fleet::member(&config, role, &addresses)?;
         let (leave, left) = watch::channel(false);
-        let router = console::router(operations.clone(), Arc::clone(&site));
-        let console = tokio::spawn(ports.console.serve(router, left.clone()));
-        let ops = tokio::spawn(ports.ops.serve(telemetry::ops::router(metrics, readiness.clone()), left));
-        if site.may_sign_in() && !site.is_https() && !config.console.listen.ip().is_loopback() {
-            tracing::warn!(
-                listen = %config.console.listen,
-                "people can sign in here without https from other machines: let `console.listen` be a loopback address, \
-                 or set `console.public_url` to the https address of what ends TLS before it"
-            );
-        }
-        readiness.unset(NotReady::Starting);
-        Ok(App {
-            addresses,
-            operations,
-            database,
-            gateway,
-            access_log,
-            readiness,
-            config,
-            site,
-            leave,
-            console,
-            ops,
-            keeper,
-            keeper_leave,
-        })
+        let parts = Parts::assemble(&config, role, &process, member.as_ref()).await?;
+        let Parts { database, keys, limits, follows, tells, metrics } = parts;
+        let limiter = limits.as_ref().map(|limits| limits.limiter.clone());
+        let data = match (ports.gateway, limits) {
+            (Some(listening), Some(limits)) => {
+                let (keys, metrics) = (Arc::clone(&keys), Arc::clone(&metrics));
+                Some(DataPlane::start(listening, &config, &process, keys, metrics, limits, follows)?)
+            }
+            _ => None,
+        };
+        let control = match (ports.console, database) {
+            (Some(port), Some(database)) => {
+                let gateway = addresses.gateway.first().copied();
+                let in_force = match (&tells, limiter) {
+                    (Some(tells), _) => InForce::Fleet(tells.desk.clone()),
+                    (None, Some(limiter)) => InForce::here(keys, limiter),
+                    (None, None) => anyhow::bail!("a console alone needs a fleet to tell"),
+                };
+                let clock = &process.clock;
+                Some(ControlPlane::start(
+                    port,
+                    gateway,
+                    &config,
+                    clock,
+                    database,
+                    in_force,
+                    tells,
+                    left.clone(),
+                )?)
+            }
+            _ => None,
+        };
+        let router = telemetry::ops::router(metrics, process.readiness.clone());
+        let ops = tokio::spawn(ports.ops.serve(router, left));
+        process.readiness.unset(NotReady::Starting);
+        Ok(App { addresses, process, config, data, control, leave, ops })
     }
 
     /// Where it listens.
@@ -157,20 +172,31 @@ impl App {
         &self.addresses
     }
 
-    /// The records.
-    pub fn database(&self) -> &Database {
-        &self.database
+    /// Completes when the process may be sent requests for the first time.
+    pub fn ready(&self) -> impl Future<Output = ()> + Send + 'static {
+        let ready = self.data.as_ref().and_then(DataPlane::ready);
+        async move {
+            if let Some(mut ready) = ready {
+                // An error means that it left before.
+                let _ = ready.wait_for(|ready| *ready).await;
+            }
+        }
+    }
+
+    /// The records, where there is a control plane.
+    pub fn database(&self) -> Option<&Database> {
+        self.control.as_ref().map(|control| &control.database)
     }
 
     /// What may be done to records, for the demo, which is its own first operator.
-    pub fn operations(&self) -> &Operations {
-        &self.operations
+    pub fn operations(&self) -> Option<&Operations> {
+        self.control.as_ref().map(|control| &control.operations)
     }
 
     /// Serves until a signal asks to leave, then leaves in order. SIGHUP takes over what `read` gives.
     pub async fn run(mut self, mut signals: Signals, read: impl Fn() -> Result<Config, Problems>) {
         while signals.next().await == Asked::Reload {
-            self.access_log.reopen();
+            self.process.access_log.reopen();
             match read() {
                 Ok(next) => self.reload(next).await,
                 Err(problems) => tracing::error!("the configuration was not taken over:\n{problems}"),
@@ -189,46 +215,114 @@ impl App {
             tracing::error!("the configuration was not taken over: {refused}");
             return;
         }
-        if next.key_limits != self.config.key_limits
-            && let Err(error) = self.operations.apply_default_limits(next.key_limits.clone()).await
+        if let Some(control) = &self.control
+            && let Err(error) = control.apply(&self.config, &next).await
         {
             tracing::error!("the configuration was not taken over: {error}; send SIGHUP again");
             return;
         }
-        self.gateway.apply(&settings(&next)).await;
-        self.site.routes.store(Arc::new(next.routes.clone()));
+        if let Some(data) = &self.data {
+            data.apply(&next).await;
+        }
         self.config = next;
-        let generation = self.readiness.generation() + 1;
-        self.readiness.set_generation(generation);
+        let generation = self.process.readiness.generation() + 1;
+        self.process.readiness.set_generation(generation);
         tracing::info!(generation, "the configuration was taken over");
     }
 
     /// Leaves in order.
     async fn leave(self) {
-        self.readiness.set(NotReady::Draining);
-        // Balancers that ask for readiness now and then need a moment to look elsewhere.
-        tokio::time::sleep(self.config.gateway.leave_delay).await;
-        if !self.gateway.leave(self.config.gateway.grace).await {
-            tracing::warn!("the grace time is over: requests that still ran were cut");
+        self.process.readiness.set(NotReady::Draining);
+        let mut drained = None;
+        if let Some(data) = self.data {
+            // Balancers that ask for readiness now and then need a moment to look elsewhere.
+            tokio::time::sleep(self.config.gateway.leave_delay).await;
+            drained = Some(data.drain(&self.config).await);
         }
         // Readiness and metrics are told until the last request has ended.
         self.leave.send_replace(true);
-        for (name, task) in [("console", self.console), ("ops", self.ops)] {
-            if let Ok(Err(error)) = task.await {
-                tracing::error!(%error, "the {name} listener ended badly");
-            }
+        let mut control = self.control;
+        if let Some(control) = &mut control {
+            control.answer_last().await;
         }
-        let _ = self.keeper_leave.send(());
-        if self.keeper.await.is_err() {
-            tracing::error!("the keeper of limits ended badly: counts of the last second may be missing");
+        if let Ok(Err(error)) = self.ops.await {
+            tracing::error!(%error, "the ops listener ended badly");
         }
-        self.database.close().await;
-        let access_log = self.access_log;
+        if let Some(drained) = drained {
+            drained.leave().await;
+        }
+        if let Some(control) = control {
+            control.leave().await;
+        }
+        let access_log = self.process.access_log;
         let flushed = tokio::task::spawn_blocking(move || access_log.flush()).await;
         if !matches!(flushed, Ok(true)) {
             tracing::error!("the access log could not be flushed: its last lines are missing");
         }
         tracing::info!("left");
+    }
+}
+
+/// What both planes are made of.
+struct Parts {
+    database: Option<Database>,
+    keys: Arc<KeyTable>,
+    limits: Option<Limits>,
+    follows: Option<Follows>,
+    tells: Option<Tells>,
+    metrics: Arc<Metrics>,
+}
+
+impl Parts {
+    async fn assemble(
+        config: &Config,
+        role: Role,
+        process: &Process,
+        member: Option<&Member>,
+    ) -> anyhow::Result<Parts> {
+        match member {
+            Some(member) => Parts::of_fleet(config, role, process, member).await,
+            None => Parts::alone(config, process).await,
+        }
+    }
+
+    async fn alone(config: &Config, process: &Process) -> anyhow::Result<Parts> {
+        let clock = &process.clock;
+        let database = Database::open(&config.database, clock.clone()).await?;
+        let keys = Arc::new(KeyTable::new(config.key_limits.clone()));
+        database.load(&keys).await?;
+        let (limiter, keeper) = Limiter::new();
+        let ledger = Arc::new(LocalLedger::new(database.counters().clone()));
+        let limits = Limits::start(limiter.clone(), |left| {
+            keeper.run(ledger, clock.clone(), async {
+                // A dropped sender means the same: nobody is left to serve.
+                let _ = left.await;
+            })
+        });
+        let metrics = metrics::of_gateway(config, &keys, &limiter, process)?;
+        let (database, limits) = (Some(database), Some(limits));
+        Ok(Parts { database, keys, limits, follows: None, tells: None, metrics })
+    }
+
+    async fn of_fleet(
+        config: &Config,
+        role: Role,
+        process: &Process,
+        member: &Member,
+    ) -> anyhow::Result<Parts> {
+        let clock = &process.clock;
+        let keys = Arc::new(KeyTable::replica(config.key_limits.clone()));
+        let database = if role.has_console() {
+            Some(Database::open(&config.database, clock.clone()).await?)
+        } else {
+            None
+        };
+        let tells = database.as_ref().map(|database| member.tell(database, clock, config));
+        let serves = role.has_gateway().then(|| member.serve(Arc::clone(&keys), process));
+        let limiter = serves.as_ref().map(|(limits, _)| &limits.limiter);
+        let metrics = metrics::of_member(config, &keys, limiter, process, member, tells.as_ref())?;
+        let (limits, follows) = serves.unzip();
+        Ok(Parts { database, keys, limits, follows, tells, metrics })
     }
 }
 
@@ -238,85 +332,4 @@ fn destination(written: &config::AccessLog) -> Destination {
         config::AccessLog::Stdout => Destination::Stdout,
         config::AccessLog::File(path) => Destination::File(path.clone()),
     }
-}
-
-/// What the control plane is told of the configuration.
-fn rules(config: &Config, site: &console::Site) -> Rules {
-    Rules {
-        key_format: config.key_format.clone(),
-        keys_per_organization: config.keys_per_organization,
-        sessions: SessionRules {
-            idle_timeout: config.console.sessions.idle_timeout,
-            lifetime: config.console.sessions.lifetime,
-        },
-        people_may_sign_in: site.may_sign_in(),
-    }
-}
-
-/// What the console is told of the deployment.
-fn site(config: &Config, addresses: &Addresses, clock: &Clock) -> anyhow::Result<console::Site> {
-    let public_url = reached(&config.console.public_url, Some(addresses.console));
-    let openid = config.console.openid.as_ref();
-    let openid = openid.map(|settings| openid::Provider::new(settings, &public_url, clock.clone()));
-    let gateway = addresses.gateway.first().copied();
-    Ok(console::Site {
-        openid: openid.transpose()?,
-        public_url,
-        gateway_url: reached(&config.gateway.public_url, gateway),
-        routes: ArcSwap::from_pointee(config.routes.clone()),
-        trusted_proxies: config.console.trusted_proxies.clone(),
-    })
-}
-
-/// A URL that was made of an address with port 0, with the port that the address was given.
-fn reached(url: &str, address: Option<SocketAddr>) -> String {
-    match (url.strip_suffix(":0"), address) {
-        (Some(host), Some(address)) => format!("{host}:{}", address.port()),
-        _ => url.to_owned(),
-    }
-}
-
-/// What the data plane is told of the configuration.
-fn settings(config: &Config) -> Settings {
-    Settings {
-        routes: config.routes.clone(),
-        upstreams: config.upstreams.clone(),
-        key_format: config.key_format.clone(),
-        trusted_proxies: config.gateway.trusted_proxies.clone(),
-        head_bytes_max: config.gateway.head_bytes_max,
-        head_fields_max: config.gateway.head_fields_max,
-        target_bytes_max: config.gateway.target_bytes_max,
-        head_timeout: config.gateway.head_timeout,
-        idle_timeout: config.gateway.idle_timeout,
-    }
-}
-
-fn metrics(
-    config: &Config,
-    keys: &Arc<KeyTable>,
-    limiter: &Limiter,
-    access_log: &AccessLog,
-    readiness: Readiness,
-) -> anyhow::Result<Arc<Metrics>> {
-    let metrics = Metrics::new(Arc::<KeyTable>::clone(keys), config.metrics.keys_max, readiness);
-    access_log.register(&metrics)?;
-    let ledger = limiter.clone();
-    metrics.register_gauge(
-        "keystile_ledger_secured_ratio",
-        "Says 1 while what limits admit is on record ahead of time, 0 while the store fails and counts live in memory only.",
-        move || if ledger.ledger_failing() { 0.0 } else { 1.0 },
-    )?;
-    let ledger = limiter.clone();
-    metrics.register_counter(
-        "keystile_ledger_unsecured_leases_total",
-        "Leases granted without a record because the store failed; a crash now would forget them.",
-        move || ledger.unsecured_grants() as f64,
-    )?;
-    let paths = limiter.clone();
-    metrics.register_counter(
-        "keystile_unattributed_requests_total",
-        "Admitted requests that usage counts of their key and, for want of room, not of their route and agent.",
-        move || paths.unattributed_requests() as f64,
-    )?;
-    Ok(Arc::new(metrics))
 }

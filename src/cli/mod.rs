@@ -19,6 +19,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 
+use crate::app::Role;
+
 /// A turnstile for agent backends: it opens for a good API key and refuses the rest.
 #[derive(Debug, Parser)]
 #[command(name = "keystile", version, max_term_width = 100)]
@@ -31,9 +33,21 @@ struct CommandLine {
 enum Command {
     /// Run everything with an example backend and a first key; records in a temporary folder.
     Demo(demo::Demo),
-    /// Run gateway and console in one process; needs nothing else.
+    /// Run gateway and console in one process; needs nothing else, unless `fleet.redis` makes it a member of a fleet.
     Serve {
         /// The configuration.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Run the data plane of a fleet: a gateway that follows Redis and needs no database.
+    Gateway {
+        /// The configuration, with `fleet.redis`.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Run the control plane of a fleet: pages, management API, and what tells the gateways.
+    Console {
+        /// The configuration, with `fleet.redis`.
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
@@ -88,7 +102,9 @@ pub fn run() -> ExitCode {
     };
     let done = match command {
         Command::Demo(demo) => demo::run(&demo),
-        Command::Serve { config } => serve::run(&config),
+        Command::Serve { config } => serve::run(&config, Role::Serve),
+        Command::Gateway { config } => serve::run(&config, Role::Gateway),
+        Command::Console { config } => serve::run(&config, Role::Console),
         Command::Check { config } => return checked(&config),
         Command::Schema => print(&schema::schema()),
         Command::Operator(command) => operator::run(command),

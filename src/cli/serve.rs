@@ -1,11 +1,11 @@
-//! `keystile serve --config FILE`: gateway and console in one process.
+//! `keystile serve|gateway|console --config FILE`: both planes in one process, or one of them as a member of a fleet.
 
 use std::path::Path;
 
 use anyhow::Context;
 use tracing_subscriber::EnvFilter;
 
-use crate::app::{Addresses, App};
+use crate::app::{Addresses, App, Role};
 use crate::config;
 use crate::shutdown::Signals;
 
@@ -13,13 +13,18 @@ use crate::shutdown::Signals;
 const CONTROL_THREADS: usize = 2;
 
 /// Serves until a signal asks to leave.
-pub(super) fn run(path: &Path) -> anyhow::Result<()> {
+pub(super) fn run(path: &Path, role: Role) -> anyhow::Result<()> {
     log_to_stderr();
     let config = config::load(path).map_err(|problems| anyhow::anyhow!("{problems}"))?;
     control_runtime()?.block_on(async {
         let signals = Signals::take_over().context("cannot take over signals")?;
-        let app = App::start(config).await?;
+        let app = App::start(config, role).await?;
         announce(app.addresses());
+        let ready = app.ready();
+        tokio::spawn(async {
+            ready.await;
+            eprintln!("ready");
+        });
         app.run(signals, || config::load(path)).await;
         Ok(())
     })
@@ -45,12 +50,13 @@ pub(super) fn log_to_stderr() {
         .try_init();
 }
 
-/// Says where what listens; programs that start keystile wait for the last line.
+/// Says where what listens. Programs that start keystile wait for the line `ready`, which comes after this.
 fn announce(addresses: &Addresses) {
     for address in &addresses.gateway {
         eprintln!("gateway listening on {address}");
     }
-    eprintln!("console listening on {}", addresses.console);
+    if let Some(console) = addresses.console {
+        eprintln!("console listening on {console}");
+    }
     eprintln!("ops listening on {}", addresses.ops);
-    eprintln!("ready");
 }

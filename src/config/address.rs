@@ -70,7 +70,7 @@ impl Leaf for Endpoint {
 }
 
 /// Reads `host`, `host:port`, `[v6]:port`. The host comes lower case and without brackets.
-fn host_and_port(authority: &str) -> Option<(String, Option<u16>)> {
+pub(crate) fn host_and_port(authority: &str) -> Option<(String, Option<u16>)> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let (host, after) = rest.split_once(']')?;

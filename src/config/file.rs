@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 
 use super::address::{EmailDomain, Issuer, PublicUrl};
+use super::fleet::Fleet;
 use super::leaf::{
     Auto, Bytes, CredentialPlace, EncodedSlash, Method, Off, OneOf, OutputFile, RouteName, Time, Unlimited,
     Whole,
@@ -44,6 +45,8 @@ section! {
         ops: Ops;
         /// Where records are kept: `sqlite:PATH`, relative to the current directory. Default `sqlite:keystile-data/keystile.db`.
         database: DatabaseUrl;
+        /// The Redis that gateways and consoles of a fleet share. Default none: one process.
+        fleet: Fleet;
         /// What keys look like.
         keys: Keys;
         /// What organizations and their keys may use.

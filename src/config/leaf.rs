@@ -350,3 +350,21 @@ impl Leaf for OutputFile {
         text_schema()
     }
 }
+
+/// A file that is read; relative to the current directory.
+#[derive(Debug)]
+pub(crate) struct InputFile(pub(crate) PathBuf);
+
+impl Leaf for InputFile {
+    fn expected() -> String {
+        "the path of a file; relative paths begin at the current directory".into()
+    }
+
+    fn parse(text: &str) -> Result<InputFile, Mistake> {
+        OutputFile::parse(text).map(|file| InputFile(file.0))
+    }
+
+    fn schema() -> Value {
+        text_schema()
+    }
+}

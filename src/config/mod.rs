@@ -7,8 +7,10 @@
 mod address;
 mod conceal;
 mod file;
+mod fleet;
 mod leaf;
 mod problem;
+mod redis_url;
 pub mod reload;
 mod resolve;
 mod resolved;
@@ -28,7 +30,8 @@ use std::path::Path;
 
 pub use problem::Problems;
 pub use resolved::{
-    AccessLog, Config, Console, DatabaseUrl, Gateway, Guard, Metrics, OpenId, Ops, SecretText, Sessions,
+    AccessLog, Config, Console, DatabaseUrl, Fleet, Gateway, Guard, Metrics, OpenId, Ops, RedisUrl,
+    SecretText, Sessions, Topology,
 };
 pub use schema::schema;
 

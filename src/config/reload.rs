@@ -36,6 +36,7 @@ pub fn may_replace(running: &Config, next: &Config) -> Result<(), NeedsRestart> 
         ("console.openid", old_console.openid != new_console.openid),
         ("ops", running.ops != next.ops),
         ("database", running.database != next.database),
+        ("fleet", running.fleet != next.fleet),
         ("keys.prefix", running.key_format != next.key_format),
         ("limits.keys_per_organization", running.keys_per_organization != next.keys_per_organization),
         ("guard", running.guard != next.guard),
@@ -68,5 +69,10 @@ mod tests {
         );
         let refused = may_replace(&running, &console).unwrap_err();
         assert_eq!(refused.settings, ["console.public_url", "console.sessions"]);
+        let fleet = config(
+            "limits: { key: { concurrency: 5 } }\nfleet: { redis: \"redis://localhost\", name: a, trust: 3s }",
+        );
+        assert_eq!(may_replace(&running, &fleet).unwrap_err().settings, ["fleet"]);
+        assert_eq!(may_replace(&fleet, &fleet), Ok(()));
     }
 }

@@ -25,6 +25,8 @@ pub struct Config {
     pub ops: Ops,
     /// Where records are kept.
     pub database: DatabaseUrl,
+    /// What gateways and consoles share; none: one process.
+    pub fleet: Option<Fleet>,
     /// What keys look like.
     pub key_format: SecretFormat,
     /// Most keys an organization may have.
@@ -123,6 +125,64 @@ pub struct Ops {
 pub enum DatabaseUrl {
     /// A file; a relative path begins at the current directory.
     Sqlite(PathBuf),
+}
+
+/// What gateways and consoles of a fleet share, and what a gateway does without it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fleet {
+    /// Where Redis is.
+    pub redis: RedisUrl,
+    /// Of the user in `redis`, or of Redis' default user.
+    pub password: Option<SecretText>,
+    /// Of the Sentinels; only with those.
+    pub sentinel_password: Option<SecretText>,
+    /// Certificates, in PEM, that TLS trusts instead of the system's; only with TLS.
+    pub ca_file: Option<PathBuf>,
+    /// What people call this process.
+    pub name: String,
+    /// What the name of everything in Redis begins with.
+    pub key_prefix: String,
+    /// How long a gateway is sure of its table after the start of its last sync.
+    pub trust: Duration,
+    /// How long it goes on serving after that; none: not at all.
+    pub serve_for: Option<Duration>,
+    /// How long an old primary that was cut off may still take writes after another one was chosen.
+    pub failover_overlap: Duration,
+}
+
+/// Where Redis is and how it is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedisUrl {
+    /// Which servers there are.
+    pub topology: Topology,
+    /// The user of Redis' access control; none: its default user.
+    pub username: Option<String>,
+    /// The number of the database; 0 in a cluster.
+    pub database: i64,
+    /// Whether connections are encrypted, those to Sentinels too.
+    pub tls: bool,
+}
+
+/// Which servers a Redis consists of. An address is a host, without brackets, and a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Topology {
+    /// One server.
+    Single {
+        /// Its address.
+        address: (String, u16),
+    },
+    /// Sentinels that know which server is the primary.
+    Sentinel {
+        /// Their addresses; at least one.
+        sentinels: Vec<(String, u16)>,
+        /// What they call the primary.
+        service: String,
+    },
+    /// A cluster.
+    Cluster {
+        /// Some of its nodes, by which the others are found; at least one.
+        nodes: Vec<(String, u16)>,
+    },
 }
 
 /// The guard against guessing.

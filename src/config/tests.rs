@@ -134,6 +134,36 @@ fn a_provider_is_read_with_its_secret_which_is_shown_nowhere() {
 }
 
 #[test]
+fn a_fleet_is_read_with_its_passwords_which_are_shown_nowhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    std::fs::write(&file, "hunter2\n").unwrap();
+    let text = format!(
+        "fleet: {{ redis: \"rediss+sentinel://keystile@a,b:1/mymaster\", password_file: {0}, sentinel_password: \"${{SECRET}}\", ca_file: ca.pem, name: gw-1, key_prefix: ks, trust: 500ms, on_redis_loss: refuse, failover_overlap: 1s }}",
+        file.display()
+    );
+    let fleet = read(&text).unwrap_or_else(|problems| panic!("{problems}")).fleet.unwrap();
+    let secret = |secret: &Option<SecretText>| secret.as_ref().map(|secret| secret.expose().to_owned());
+    assert_eq!(secret(&fleet.password).as_deref(), Some("hunter2"));
+    assert_eq!(secret(&fleet.sentinel_password).as_deref(), Some("hunter2"));
+    assert!(!format!("{fleet:?}").contains("hunter2"));
+    assert_eq!((fleet.name.as_str(), fleet.key_prefix.as_str(), fleet.serve_for), ("gw-1", "ks", None));
+    assert_eq!((fleet.trust, fleet.failover_overlap), (Duration::from_millis(500), Duration::from_secs(1)));
+    let least = read("fleet: { redis: \"redis://localhost\" }").unwrap().fleet.unwrap();
+    assert_eq!((least.trust, least.serve_for), (Duration::from_secs(2), Some(Duration::from_secs(600))));
+    assert_eq!((least.key_prefix.as_str(), least.failover_overlap), ("keystile", Duration::from_secs(10)));
+    assert!(!least.name.is_empty());
+}
+
+#[test]
+fn the_example_of_a_fleet_differs_from_one_machine_in_the_fleet_alone() {
+    let fleet = shipped("fleet.yaml");
+    assert!(fleet.fleet.is_some());
+    let minimal = shipped("minimal.yaml");
+    assert_eq!(Config { fleet: None, ..fleet }, minimal);
+}
+
+#[test]
 fn every_broken_file_gets_exactly_the_message_beside_it() {
     let accept = std::env::var_os("KEYSTILE_ACCEPT").is_some();
     let folder = root().join("tests/fixtures/config/rejected");
@@ -224,7 +254,7 @@ fn assert_known(node: &tree::Node, schema: &Value, at: &str) {
 
 #[test]
 fn the_schema_knows_every_field_of_the_files_we_ship() {
-    for name in ["keystile.yaml", "minimal.yaml"] {
+    for name in ["keystile.yaml", "minimal.yaml", "fleet.yaml"] {
         let text = std::fs::read_to_string(root().join("config").join(name)).unwrap();
         let node = tree::read(&text, &environment, &mut problem::Findings::default()).unwrap();
         assert_known(&node, &schema(), name);

@@ -57,13 +57,15 @@ pub enum Denial {
     Unavailable,
     /// 503: leaving.
     Draining,
+    /// 503: the replica of the keys is too old to be believed.
+    Untrusted,
     /// 504: no connection or no answer in time.
     UpstreamTimeout,
 }
 
 impl Denial {
     /// All of them, for tables of metrics and tests.
-    pub const ALL: [Denial; 27] = [
+    pub const ALL: [Denial; 28] = [
         Denial::BadRequest,
         Denial::BadBody,
         Denial::MissingKey,
@@ -90,6 +92,7 @@ impl Denial {
         Denial::BadGateway,
         Denial::Unavailable,
         Denial::Draining,
+        Denial::Untrusted,
         Denial::UpstreamTimeout,
     ];
 
@@ -121,7 +124,7 @@ impl Denial {
             Denial::HeadTooLarge => 431,
             Denial::UnknownTransferCoding | Denial::UnsupportedMethod => 501,
             Denial::BadGateway => 502,
-            Denial::Unavailable | Denial::Draining => 503,
+            Denial::Unavailable | Denial::Draining | Denial::Untrusted => 503,
             Denial::UpstreamTimeout => 504,
             Denial::UnsupportedVersion => 505,
         }
@@ -153,7 +156,7 @@ impl Denial {
             Denial::ConcurrencyExceeded => "too many requests in flight",
             Denial::TooManyFailures => "too many failed attempts",
             Denial::BadGateway => "bad gateway",
-            Denial::Unavailable | Denial::Draining => "unavailable",
+            Denial::Unavailable | Denial::Draining | Denial::Untrusted => "unavailable",
             Denial::UpstreamTimeout => "upstream timed out",
         }
     }
@@ -187,6 +190,7 @@ impl Denial {
             Denial::BadGateway => "bad_gateway",
             Denial::Unavailable => "unavailable",
             Denial::Draining => "draining",
+            Denial::Untrusted => "untrusted",
             Denial::UpstreamTimeout => "upstream_timeout",
         }
     }

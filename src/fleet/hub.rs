@@ -156,6 +156,9 @@ pub struct Presence {
     pub goes_on_ms: u64,
     /// How far it is.
     pub phase: Phase,
+    /// The latest epoch that it has seen vouched for; 0 before the first. It never goes back to an earlier one, so whoever
+    /// reads this knows that what an earlier server may still tell it means nothing to it.
+    pub epoch: u64,
     /// The point up to which it has applied the feed and begun to cut what was revoked.
     pub applied: Option<Position>,
     /// Requests granted to it by the ledger and not spent: what its death would strand at most.
@@ -303,4 +306,44 @@ pub trait Hub: Clone + Send + Sync + 'static {
 
     /// All registered gateways.
     fn gateways(&self) -> impl Future<Output = Result<Vec<Registered>, HubError>> + Send;
+}
+
+/// A gateway's batch of counts, as it lies in the hub.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageBatch {
+    /// By which it is dropped.
+    pub id: String,
+    /// Whose it is.
+    pub gateway: GatewayId,
+    /// Its number among those of the gateway.
+    pub number: u64,
+    /// What it holds.
+    pub payload: Vec<u8>,
+}
+
+/// The way of counts from gateways to whoever records them. Not a part of any epoch: what the hub loses is sent again.
+pub trait UsageWay: Clone + Send + Sync + 'static {
+    /// Takes batch `number` of a gateway, which knows that SQL has those up to `recorded`. One that is there already is
+    /// passed over.
+    ///
+    /// # Errors
+    /// [`HubError::OutOfOrder`] with the last number that is there or recorded, where this is not the next;
+    /// [`HubError::Refused`] where too many batches wait.
+    fn push_usage(
+        &self,
+        gateway: GatewayId,
+        number: u64,
+        recorded: u64,
+        payload: &[u8],
+    ) -> impl Future<Output = Result<(), HubError>> + Send;
+
+    /// Up to `count` batches, the oldest first. They stay.
+    fn take_usage(&self, count: usize) -> impl Future<Output = Result<Vec<UsageBatch>, HubError>> + Send;
+
+    /// Lets go of batches, and notes for gateways which number SQL has.
+    fn drop_usage(
+        &self,
+        ids: &[String],
+        recorded: &[(GatewayId, u64)],
+    ) -> impl Future<Output = Result<(), HubError>> + Send;
 }

@@ -1,7 +1,7 @@
 //! Phases 5 and 6: whose key it is, and whether its client's address has failed too often.
 //!
 //! Promises that a request leaves here either with a live entry of the key table or with a 401 that says nothing of
-//! why. A credential that is not of the form of a key costs no hash and no lookup. Never locks out a key.
+//! why; with a 503 where the table is not to be believed, so that no good key is called a bad one. A credential that is not of the form of a key costs no hash and no lookup. Never locks out a key.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,22 +10,33 @@ use std::time::Duration;
 use pingora_limits::rate::Rate;
 
 use super::credential::Credential;
-use crate::domain::clock::UnixMillis;
+use crate::domain::clock::{Clock, UnixMillis};
 use crate::domain::denial::Denial;
 use crate::domain::secret::{SecretFormat, SecretHash};
-use crate::keytable::{KeyEntry, KeyTable};
+use crate::keytable::{KeyEntry, KeyTable, Standing};
 
-/// Looks the credential up.
+/// Looks the credential up at `now`.
 pub(crate) fn authenticate(
     credential: Credential<'_>,
     format: &SecretFormat,
     keys: &KeyTable,
+    clock: &Clock,
     now: UnixMillis,
 ) -> Result<Arc<KeyEntry>, Denial> {
     if !format.is_well_formed(credential.0) {
         return Err(Denial::MalformedKey);
     }
-    let entry = keys.lookup(&SecretHash::of(credential.0)).ok_or(Denial::UnknownKey)?;
+    let hash = SecretHash::of(credential.0);
+    // After everything that takes time, and by the clock itself: a process that was stopped since the request came
+    // must not admit by what was true then.
+    let standing = keys.trust().standing(clock);
+    if standing == Standing::Over {
+        return Err(Denial::Untrusted);
+    }
+    let Some(entry) = keys.lookup(&hash) else {
+        // A replica that is behind cannot know whether the key was made a moment ago.
+        return Err(if standing == Standing::Fresh { Denial::UnknownKey } else { Denial::Untrusted });
+    };
     if entry.is_expired(now) {
         return Err(Denial::ExpiredKey);
     }

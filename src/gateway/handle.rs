@@ -169,7 +169,9 @@ fn identify(
     };
     let format = &snapshot.key_format;
     let identified = credential::find(&head.fields, head.target.path, head.target.query, allowed, format)
-        .and_then(|credential| authenticate(credential, format, &worker.keys, record.started().unix));
+        .and_then(|credential| {
+            authenticate(credential, format, &worker.keys, &worker.clock, record.started().unix)
+        });
     match identified {
         Ok(entry) => {
             record.entry = Some(entry);

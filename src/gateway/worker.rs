@@ -20,8 +20,7 @@ use super::record::RequestId;
 use super::snapshot::{Settings, Snapshot};
 use super::upstream::pool::Pool;
 use crate::domain::clock::Clock;
-use crate::domain::id::KeyId;
-use crate::keytable::{Cut, KeyTable};
+use crate::keytable::{Cut, CutScope, KeyTable};
 use crate::limits::{Limiter, PathTally};
 use crate::telemetry::{AccessLogWriter, Metrics, WorkerMetrics};
 
@@ -219,8 +218,8 @@ impl Worker {
     }
 
     /// Marks every connection that serves one of the keys; none of them gets another turn. Gives their number.
-    fn cut(&self, keys: &[KeyId]) -> u64 {
-        self.watches.borrow().iter().map(|watch| u64::from(watch.cut_if_serving(keys))).sum()
+    fn cut(&self, scope: &CutScope) -> u64 {
+        self.watches.borrow().iter().map(|watch| u64::from(watch.cut_if_serving(scope))).sum()
     }
 }
 
@@ -254,7 +253,7 @@ pub(crate) async fn run(
                 worker.tick(ticks);
             }
             Some(cut) = cuts.recv() => {
-                let connections = worker.cut(&cut.keys);
+                let connections = worker.cut(&cut.scope);
                 cut.done(connections);
             }
             Ok(()) = offers.changed() => {

@@ -13,11 +13,30 @@ pub(super) const CUT_WAIT_MAX: Duration = Duration::from_secs(2);
 /// Cuts that one worker may be behind; whoever cuts waits for a place, within [`CUT_WAIT_MAX`].
 const CUTS_QUEUED_MAX: usize = 64;
 
-/// The order to one worker to end the running responses and sockets of some keys.
+/// Whose running responses and sockets end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CutScope {
+    /// Those of some keys.
+    Keys(Arc<[KeyId]>),
+    /// Those of every key.
+    All,
+}
+
+impl CutScope {
+    /// Whether what runs with `key` is to be cut.
+    pub fn covers(&self, key: KeyId) -> bool {
+        match self {
+            CutScope::Keys(keys) => keys.contains(&key),
+            CutScope::All => true,
+        }
+    }
+}
+
+/// The order to one worker to end running responses and sockets.
 #[derive(Debug)]
 pub struct Cut {
-    /// The keys.
-    pub keys: Arc<[KeyId]>,
+    /// Whose.
+    pub scope: CutScope,
     done: oneshot::Sender<u64>,
 }
 
@@ -56,14 +75,14 @@ impl Subscribers {
     }
 
     /// Tells every worker and waits until each has cut, has left, or the time is over.
-    pub(super) async fn cut(&self, keys: Arc<[KeyId]>, wait_max: Duration) -> CutReport {
+    pub(super) async fn cut(&self, scope: CutScope, wait_max: Duration) -> CutReport {
         let mut report = CutReport { gateways: 1, ..CutReport::default() };
         let workers = self.0.load_full();
         let deadline = tokio::time::Instant::now() + wait_max;
         let mut answers = Vec::with_capacity(workers.len());
         for worker in workers.iter() {
             let (done, answer) = oneshot::channel();
-            let told = worker.send(Cut { keys: Arc::clone(&keys), done });
+            let told = worker.send(Cut { scope: scope.clone(), done });
             match tokio::time::timeout_at(deadline, told).await {
                 Ok(Ok(())) => answers.push(answer),
                 // A worker that left has nothing running.

@@ -5,6 +5,7 @@
 
 mod cut;
 mod entry;
+mod trust;
 
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
@@ -14,8 +15,9 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use tokio::sync::mpsc;
 
-pub use cut::{Cut, CutReport};
+pub use cut::{Cut, CutReport, CutScope};
 pub use entry::{KeyEntry, KeyFacts, OrganizationEntry, OrganizationFacts};
+pub use trust::{Standing, Trust};
 
 use crate::domain::id::{KeyId, OrganizationId};
 use crate::domain::limit::Limits;
@@ -51,6 +53,7 @@ pub struct KeyTable {
     organizations: DashMap<OrganizationId, Arc<OrganizationEntry>>,
     defaults: ArcSwap<Limits>,
     subscribers: Subscribers,
+    trust: Trust,
 }
 
 /// A key of an organization that the table does not have.
@@ -59,14 +62,25 @@ pub struct KeyTable {
 pub struct UnknownOrganization(pub OrganizationId);
 
 impl KeyTable {
-    /// An empty table; `defaults` are the configuration's limits for keys.
+    /// An empty table that is the truth; `defaults` are the configuration's limits for keys.
     pub fn new(defaults: Limits) -> KeyTable {
         KeyTable {
             keys: DashMap::default(),
             organizations: DashMap::new(),
             defaults: ArcSwap::from_pointee(defaults),
             subscribers: Subscribers::default(),
+            trust: Trust::always(),
         }
+    }
+
+    /// An empty table that is filled from elsewhere, and believed only as long as its [`Trust`] says.
+    pub fn replica(defaults: Limits) -> KeyTable {
+        KeyTable { trust: Trust::not_yet(), ..KeyTable::new(defaults) }
+    }
+
+    /// How long the table may be believed.
+    pub fn trust(&self) -> &Trust {
+        &self.trust
     }
 
     /// The key whose secret has this hash.
@@ -120,6 +134,38 @@ impl KeyTable {
         self.organizations.remove(&id);
     }
 
+    /// Whether the table has exactly this of a key, so that putting it would change nothing.
+    pub fn holds(&self, facts: &KeyFacts) -> bool {
+        let Some(known) = self.lookup(&facts.hash) else { return false };
+        let current = self.organization(facts.organization);
+        let same_organization = current.is_some_and(|current| Arc::ptr_eq(&current, &known.organization));
+        known.id == facts.id
+            && same_organization
+            && known.scope == facts.scope
+            && known.access == facts.access
+            && known.disabled == facts.disabled
+            && known.expires_at() == facts.expires_at
+            && *known.limits.limits() == facts.limits.or(&known.organization.outer)
+    }
+
+    /// Removes what `keeps` does not say to keep: keys by hash, organizations by id. Gives the keys that went.
+    pub fn retain(
+        &self,
+        keeps_key: impl Fn(&SecretHash) -> bool,
+        keeps_organization: impl Fn(OrganizationId) -> bool,
+    ) -> Vec<KeyId> {
+        let mut gone = Vec::new();
+        self.keys.retain(|hash, entry| {
+            let keeps = keeps_key(hash);
+            if !keeps {
+                gone.push(entry.id);
+            }
+            keeps
+        });
+        self.organizations.retain(|id, _| keeps_organization(*id));
+        gone
+    }
+
     /// Creates a key or replaces what is known of it; what it has used stays used.
     ///
     /// # Errors
@@ -152,7 +198,12 @@ impl KeyTable {
 
     /// Has every worker cut what the keys have running, without removing them: for keys that were disabled.
     pub async fn cut(&self, keys: &[KeyId]) -> CutReport {
-        self.subscribers.cut(keys.into(), CUT_WAIT_MAX).await
+        self.subscribers.cut(CutScope::Keys(keys.into()), CUT_WAIT_MAX).await
+    }
+
+    /// Has every worker cut whatever runs with any key: the table is not to be believed any more.
+    pub async fn cut_all(&self) -> CutReport {
+        self.subscribers.cut(CutScope::All, CUT_WAIT_MAX).await
     }
 
     /// The cuts that a worker has to carry out; one subscription for each worker.

@@ -71,7 +71,7 @@ impl Totals {
         *self == Totals::default()
     }
 
-    fn to_array(self) -> [u64; 6] {
+    pub(crate) fn to_array(self) -> [u64; 6] {
         [
             self.allowed,
             self.failed,
@@ -82,7 +82,7 @@ impl Totals {
         ]
     }
 
-    fn from_array([allowed, failed, rate, quota, concurrency, other]: [u64; 6]) -> Totals {
+    pub(crate) fn from_array([allowed, failed, rate, quota, concurrency, other]: [u64; 6]) -> Totals {
         Totals {
             allowed,
             failed,

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::{OnceCell, mpsc, watch};
 
 use super::admit::{Demand, Lines, Settlement};
-use super::ledger::{Boot, Ledger, LedgerError};
+use super::ledger::{Boot, Ledger, LedgerError, UsageBook};
 use super::{renewal, settlement};
 use crate::domain::clock::{Clock, UnixMillis};
 
@@ -84,7 +84,7 @@ impl Keeper {
     }
 }
 
-impl<L: Ledger> Desk<L> {
+impl<L: UsageBook> Desk<L> {
     /// How the process before this one ended. The first success is remembered; until then it is tried each time.
     pub(super) async fn begun(&self) -> Result<Boot, LedgerError> {
         let begin = || {

@@ -29,7 +29,7 @@ pub use effective::EffectiveLimits;
 pub use keeper::Keeper;
 pub use ledger::{
     Asks, Boot, Grants, Held, Ledger, LedgerError, MeterGrant, PathCount, QuotaAsk, QuotaGrant, RateAsk,
-    RateGrant, Returns, UsageDelta,
+    RateGrant, Returns, UsageBook, UsageDelta,
 };
 pub use paths::{Path, PathTally};
 pub use quota::Span;

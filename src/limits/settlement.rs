@@ -15,7 +15,7 @@ use super::account::{Account, Totals};
 use super::admit::Settlement;
 use super::gathered::Gathered;
 use super::keeper::Desk;
-use super::ledger::{Ledger, LedgerError, PathCount, UsageDelta};
+use super::ledger::{LedgerError, PathCount, UsageBook, UsageDelta};
 use super::paths::PathTallies;
 use crate::domain::clock::UnixMillis;
 
@@ -96,8 +96,8 @@ impl Pending {
 }
 
 /// Records until told to leave, then records the rest. Returns whether everything is on record.
-pub(super) async fn run<L: Ledger>(
-    desk: &Desk<L>,
+pub(super) async fn run<B: UsageBook>(
+    desk: &Desk<B>,
     mut settlements: mpsc::UnboundedReceiver<Settlement>,
     mut leaving: watch::Receiver<bool>,
 ) -> bool {
@@ -140,7 +140,7 @@ pub(super) async fn run<L: Ledger>(
     false
 }
 
-async fn turn<L: Ledger>(desk: &Desk<L>, pending: &mut Pending, prune: bool) -> Result<(), LedgerError> {
+async fn turn<B: UsageBook>(desk: &Desk<B>, pending: &mut Pending, prune: bool) -> Result<(), LedgerError> {
     // Whatever the store does: workers' tables are small.
     pending.paths.gather(&desk.lines.paths, || ());
     desk.begun().await?;
@@ -155,8 +155,8 @@ async fn turn<L: Ledger>(desk: &Desk<L>, pending: &mut Pending, prune: bool) -> 
 }
 
 /// Records what was counted before the wish to flush, which came behind it in the queue.
-async fn flush<L: Ledger>(
-    desk: &Desk<L>,
+async fn flush<B: UsageBook>(
+    desk: &Desk<B>,
     pending: &mut Pending,
     settlements: &mut mpsc::UnboundedReceiver<Settlement>,
     done: oneshot::Sender<()>,
@@ -181,8 +181,8 @@ async fn flush<L: Ledger>(
 
 /// Writes all counts that are pending, and paths where they are due or `everything` is wanted. What is not written stays
 /// pending.
-async fn write<L: Ledger>(
-    desk: &Desk<L>,
+async fn write<B: UsageBook>(
+    desk: &Desk<B>,
     pending: &mut Pending,
     everything: bool,
 ) -> Result<(), LedgerError> {

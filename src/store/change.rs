@@ -8,10 +8,13 @@ use sqlx::{Sqlite, SqliteConnection, Transaction};
 use uuid::Uuid;
 
 use super::audit::FieldChange;
+use super::column::count;
 use super::database::Database;
 use super::error::StoreError;
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::OrganizationId;
+use crate::domain::key::Key;
+use crate::domain::secret::SecretHash;
 
 /// What was done to which kind of record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -184,15 +187,39 @@ impl Change {
         organization: Option<OrganizationId>,
         fields: &[FieldChange],
     ) -> Result<(), StoreError> {
-        self.last += 1;
-        sqlx::query("INSERT INTO changes (seq, kind, subject, at) VALUES ($1, $2, $3, $4)")
-            .bind(self.last)
-            .bind(action.as_str())
-            .bind(subject)
-            .bind(self.at.as_i64())
-            .execute(&mut *self.transaction)
-            .await?;
+        self.tell(action, subject, organization, None).await?;
         self.log(action, subject, subject_name, organization, fields).await
+    }
+
+    /// As [`Change::note`] for a key that is deleted, with the hash that is to be refused from now on.
+    pub(crate) async fn note_key_deleted(&mut self, key: &Key, hash: SecretHash) -> Result<(), StoreError> {
+        let (id, organization) = (key.id.to_string(), Some(key.organization));
+        self.tell(Action::KeyDeleted, &id, organization, Some(hash)).await?;
+        self.log(Action::KeyDeleted, &id, key.name.as_str(), organization, &[]).await
+    }
+
+    /// Writes the outbox row.
+    async fn tell(
+        &mut self,
+        action: Action,
+        subject: &str,
+        organization: Option<OrganizationId>,
+        key_hash: Option<SecretHash>,
+    ) -> Result<(), StoreError> {
+        self.last += 1;
+        sqlx::query(
+            "INSERT INTO changes (seq, kind, subject, at, organization_id, key_hash)
+             VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(self.last)
+        .bind(action.as_str())
+        .bind(subject)
+        .bind(self.at.as_i64())
+        .bind(organization.map(|id| id.to_string()))
+        .bind(key_hash.map(|hash| hash.as_bytes().to_vec()))
+        .execute(&mut *self.transaction)
+        .await?;
+        Ok(())
     }
 
     /// Writes the audit row alone: for what nobody but the reader of the log must know.
@@ -224,13 +251,13 @@ impl Change {
         Ok(())
     }
 
-    /// Makes the change durable: when this returns, it survives a power cut.
-    pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
+    /// Makes the change durable: when this returns, it survives a power cut. Gives the number of its last outbox row.
+    pub(crate) async fn commit(mut self) -> Result<u64, StoreError> {
         sqlx::query("UPDATE change_sequence SET last = $1 WHERE id = 1")
             .bind(self.last)
             .execute(&mut *self.transaction)
             .await?;
         self.transaction.commit().await?;
-        Ok(())
+        Ok(count(self.last))
     }
 }

@@ -1,7 +1,14 @@
 //! What records promise on every engine: one suite, run for each. A new engine adds a line to `on_every_engine!`.
 
+mod fleet;
 mod people;
 
+use self::fleet::{
+    a_batch_counts_once_whatever_is_recorded_again, gateways_are_known_until_they_leave_or_are_long_silent,
+    old_lines_of_the_audit_log_are_forgotten_and_recent_ones_kept, terms_and_epochs_only_grow,
+    the_facts_of_records_are_those_of_the_table_that_is_loaded,
+    the_outbox_tells_whose_a_record_is_and_which_hash_is_gone,
+};
 use self::people::{
     a_form_is_sent_once_and_browsers_are_known_for_one_person,
     a_person_has_one_address_and_one_company_account, a_person_is_kept_for_a_place_or_as_an_operator_only,
@@ -56,6 +63,12 @@ on_every_engine!(
     a_session_that_is_over_is_not_found_and_goes_as_others_come,
     a_form_is_sent_once_and_browsers_are_known_for_one_person,
     the_audit_log_pages_from_the_newest_and_finds_text_as_it_is_written,
+    the_outbox_tells_whose_a_record_is_and_which_hash_is_gone,
+    terms_and_epochs_only_grow,
+    gateways_are_known_until_they_leave_or_are_long_silent,
+    a_batch_counts_once_whatever_is_recorded_again,
+    the_facts_of_records_are_those_of_the_table_that_is_loaded,
+    old_lines_of_the_audit_log_are_forgotten_and_recent_ones_kept,
 );
 
 fn organization(slug: &str) -> Organization {

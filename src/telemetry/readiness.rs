@@ -13,16 +13,19 @@ pub enum NotReady {
     Starting,
     /// A signal to leave came; running requests are finished.
     Draining,
+    /// In a fleet: the keys are not loaded yet, or Redis has been out of reach for longer than this gateway may go on.
+    Untrusted,
 }
 
 impl NotReady {
-    const ALL: [NotReady; 2] = [NotReady::Starting, NotReady::Draining];
+    const ALL: [NotReady; 3] = [NotReady::Starting, NotReady::Draining, NotReady::Untrusted];
 
     /// As `/readyz` says it.
     pub const fn as_str(self) -> &'static str {
         match self {
             NotReady::Starting => "starting",
             NotReady::Draining => "draining",
+            NotReady::Untrusted => "untrusted",
         }
     }
 
@@ -95,6 +98,7 @@ mod tests {
         readiness.clone().set(NotReady::Draining);
         assert_eq!(readiness.reasons(), [NotReady::Draining]);
         readiness.set(NotReady::Starting);
+        readiness.set(NotReady::Untrusted);
         assert_eq!(readiness.reasons(), NotReady::ALL);
     }
 }

@@ -10,7 +10,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use keystile::config::DatabaseUrl;
 use keystile::console;
-use keystile::console::operations::{Caller, Operations, Rules, SessionRules, create_token};
+use keystile::console::operations::{Caller, InForce, Operations, Rules, SessionRules, create_token};
 use keystile::domain::clock::Clock;
 use keystile::domain::limit::Limits;
 use keystile::domain::secret::{SecretFormat, SecretHash};
@@ -109,8 +109,7 @@ impl Console {
         let token = create_token(&database, &Caller::operator("test"), None).await.unwrap();
         let operations = Operations::new(
             database.clone(),
-            Arc::clone(&keys),
-            limiter.clone(),
+            InForce::here(Arc::clone(&keys), limiter.clone()),
             clock.clone(),
             Rules {
                 key_format: SecretFormat::keys(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use argon2::{Argon2, PasswordHasher};
 use keystile::config::DatabaseUrl;
 use keystile::console::operations::{
-    Caller, Login, Operations, Rules, SessionRules, SignIn, Whence, create_operator,
+    Caller, InForce, Login, Operations, Rules, SessionRules, SignIn, Whence, create_operator,
 };
 use keystile::domain::clock::Clock;
 use keystile::domain::limit::Limits;
@@ -58,7 +58,7 @@ fn operations(database: &Database) -> Operations {
         people_may_sign_in: true,
     };
     let keys = Arc::new(KeyTable::new(Limits::default()));
-    Operations::new(database.clone(), keys, limiter, Clock::system(), rules)
+    Operations::new(database.clone(), InForce::here(keys, limiter), Clock::system(), rules)
 }
 
 #[tokio::test]

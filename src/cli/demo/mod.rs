@@ -14,7 +14,7 @@ use anyhow::Context;
 use serde::Serialize;
 
 use super::serve::{control_runtime, log_to_stderr};
-use crate::app::App;
+use crate::app::{App, Role};
 use crate::config;
 use crate::console::operations::{
     Acceptance, Caller, CreatedKey, NewAgent, NewKey, NewMember, NewOrganization, NewScope, Operations,
@@ -87,13 +87,13 @@ pub(super) fn run(demo: &Demo) -> anyhow::Result<()> {
         let signals = Signals::take_over().context("cannot take over signals")?;
         let app = start(&path, backend, &mut ports).await?;
         let (key, token) = first_records(&app).await?;
-        let people = first_people(app.operations()).await?;
+        let people = first_people(operations(&app)?).await?;
         let address = app.addresses();
         let gateway = address.gateway.first().map(|address| format!("http://{address}")).unwrap_or_default();
         let invitation = Invitation {
             curl: format!("curl -H 'x-api-key: {key}' {gateway}/agents/echo/hello"),
             gateway,
-            console: format!("http://{}", address.console),
+            console: address.console.map(|address| format!("http://{address}")).unwrap_or_default(),
             ops: format!("http://{}", address.ops),
             backend: format!("http://{backend}"),
             organization: ORGANIZATION,
@@ -116,7 +116,7 @@ async fn start(path: &Path, backend: SocketAddr, ports: &mut Ports) -> anyhow::R
         let notes = ports.notes.len();
         write_configuration(path, backend, ports)?;
         let config = config::load(path).map_err(|problems| anyhow::anyhow!("{problems}"))?;
-        match App::start(config).await {
+        match App::start(config, Role::Serve).await {
             Err(error) if tried < STARTS_TRIED && is_taken(&error) => ports.notes.truncate(notes),
             started => return started,
         }
@@ -172,10 +172,14 @@ fn welcome(invitation: &Invitation) -> String {
     text
 }
 
+fn operations(app: &App) -> anyhow::Result<&Operations> {
+    app.operations().context("the demo has a control plane")
+}
+
 /// The organization, its agents, a key and a token.
 async fn first_records(app: &App) -> anyhow::Result<(String, String)> {
     let caller = Caller::operator("demo");
-    let operations: &Operations = app.operations();
+    let operations = operations(app)?;
     let new =
         NewOrganization { slug: ORGANIZATION.parse()?, name: "Demo".parse()?, time_zone: None, limits: None };
     operations.create_organization(&caller, new).await?;
@@ -192,7 +196,8 @@ async fn first_records(app: &App) -> anyhow::Result<(String, String)> {
         once: None,
     };
     let CreatedKey { secret, .. } = operations.create_key(&caller, ORGANIZATION, new).await?;
-    let token = create_token(app.database(), &caller, Some("Demo".parse()?)).await?;
+    let database = app.database().context("the demo has a control plane")?;
+    let token = create_token(database, &caller, Some("Demo".parse()?)).await?;
     Ok((secret.expose().to_owned(), token.expose().to_owned()))
 }
 

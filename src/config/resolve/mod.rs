@@ -4,6 +4,7 @@
 //! read.
 
 mod console;
+mod fleet;
 mod limits;
 mod listeners;
 mod routes;
@@ -31,6 +32,7 @@ pub(crate) fn resolve(file: file::File, findings: &mut Findings) -> Config {
         console: console::resolve(written_console, listeners.console, findings),
         ops: listeners.ops,
         database: or(file.database, DatabaseUrl::Sqlite("keystile-data/keystile.db".into())),
+        fleet: file.fleet.and_then(|fleet| fleet::resolve(fleet, findings)),
         key_format: or(section(file.keys).prefix, SecretFormat::keys()),
         keys_per_organization: limits.keys_per_organization.map_or(10, |cap| clamp(cap.value.0)),
         key_limits: limits::resolve(section(limits.key), findings),

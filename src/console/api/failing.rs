@@ -7,7 +7,9 @@ use http::{Request, StatusCode};
 use tower::ServiceExt;
 
 use crate::config::DatabaseUrl;
-use crate::console::operations::{Caller, NewOrganization, Operations, Rules, SessionRules, create_token};
+use crate::console::operations::{
+    Caller, InForce, NewOrganization, Operations, Rules, SessionRules, create_token,
+};
 use crate::console::{Shared, Site};
 use crate::domain::clock::Clock;
 use crate::domain::limit::Limits;
@@ -39,7 +41,8 @@ async fn console() -> Console {
         sessions: SessionRules { idle_timeout: day, lifetime: day },
         people_may_sign_in: true,
     };
-    let operations = Operations::new(database.clone(), Arc::clone(&keys), limiter, Clock::system(), rules);
+    let operations =
+        Operations::new(database.clone(), InForce::here(Arc::clone(&keys), limiter), Clock::system(), rules);
     let (slug, name) = ("acme".parse().unwrap(), "Acme".parse().unwrap());
     let acme = NewOrganization { slug, name, time_zone: None, limits: None };
     operations.create_organization(&caller, acme).await.unwrap();

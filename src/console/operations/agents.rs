@@ -93,7 +93,7 @@ impl Operations {
     ) -> Result<AgentView, Refused> {
         let (caller, reference) = (caller.clone(), organization.to_owned());
         self.complete(async move |parts| {
-            let _order = parts.order.lock().await;
+            let _order = parts.in_force.order().await;
             let (mut change, caller) = parts.begin(&caller).await?;
             let organization = change.organization(&reference).await?.ok_or(Refused::NotFound)?;
             caller.reach(organization.id)?.must_administer()?;
@@ -112,9 +112,9 @@ impl Operations {
             change.insert_agent(&agent).await.map_err(|error| Refused::taken(error, "slug"))?;
             let (id, name) = (agent.id.to_string(), agent.name.as_str());
             change.note(Action::AgentCreated, &id, name, Some(organization.id)).await?;
-            change.commit().await?;
+            let seq = change.commit().await?;
             agents.push(agent.clone());
-            parts.keys.put_organization(organization_facts(&organization, &agents));
+            parts.in_force.put_organization(seq, organization_facts(&organization, &agents), &[]).await;
             Ok(agent.into())
         })
         .await
@@ -134,7 +134,7 @@ impl Operations {
     ) -> Result<AgentView, Refused> {
         let (caller, reference, agent) = (caller.clone(), organization.to_owned(), agent.to_owned());
         self.complete(async move |parts| {
-            let _order = parts.order.lock().await;
+            let _order = parts.in_force.order().await;
             let (mut change, caller) = parts.begin(&caller).await?;
             let organization = change.organization(&reference).await?.ok_or(Refused::NotFound)?;
             let reach = caller.reach(organization.id)?;
@@ -155,8 +155,8 @@ impl Operations {
             let fields = changed(["slug", "name"], texts(&before), texts(&after));
             change.note_fields(Action::AgentChanged, &id, name, Some(organization.id), &fields).await?;
             let agents = change.agents(organization.id, AGENTS_MAX).await?;
-            change.commit().await?;
-            parts.keys.put_organization(organization_facts(&organization, &agents));
+            let seq = change.commit().await?;
+            parts.in_force.put_organization(seq, organization_facts(&organization, &agents), &[]).await;
             Ok(after.into())
         })
         .await
@@ -176,7 +176,7 @@ impl Operations {
         let (caller, reference, agent) = (caller.clone(), organization.to_owned(), agent.to_owned());
         self.complete(async move |parts| {
             let started = parts.clock.now();
-            let _order = parts.order.lock().await;
+            let _order = parts.in_force.order().await;
             let (mut change, caller) = parts.begin(&caller).await?;
             let organization = change.organization(&reference).await?.ok_or(Refused::NotFound)?;
             let reach = caller.reach(organization.id)?;
@@ -190,10 +190,11 @@ impl Operations {
             let (id, name) = (agent.id.to_string(), agent.name.as_str());
             change.note(Action::AgentDeleted, &id, name, Some(organization.id)).await?;
             let agents = change.agents(organization.id, AGENTS_MAX).await?;
-            change.commit().await?;
-            // The agent leaves the table first, so that no organization-wide key opens it while its own are cut.
-            parts.keys.put_organization(organization_facts(&organization, &agents));
-            Ok(parts.revoke(&keys, started).await)
+            let seq = change.commit().await?;
+            Ok(parts
+                .in_force
+                .end_agent(seq, organization_facts(&organization, &agents), &keys, started, &parts.clock)
+                .await)
         })
         .await
     }

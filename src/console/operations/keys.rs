@@ -215,7 +215,7 @@ impl Operations {
         let secret = self.0.rules.key_format.generate(&mut SystemRandomness)?;
         let (caller, reference) = (caller.clone(), organization.to_owned());
         self.complete(async move |parts| {
-            let _order = parts.order.lock().await;
+            let _order = parts.in_force.order().await;
             let (mut change, caller) = parts.begin(&caller).await?;
             let organization = change.organization(&reference).await?.ok_or(Refused::NotFound)?;
             let reach = caller.reach(organization.id)?;
@@ -259,8 +259,8 @@ impl Operations {
             change.insert_key(&key, secret.hash()).await?;
             let id = key.id.to_string();
             change.note(Action::KeyCreated, &id, key.name.as_str(), Some(organization.id)).await?;
-            change.commit().await?;
-            parts.put_keys(organization.id, &[(key.clone(), secret.hash())]);
+            let seq = change.commit().await?;
+            parts.in_force.add_key(seq, &key, secret.hash()).await;
             Ok(CreatedKey { key: KeyView::new(key, agent), secret })
         })
         .await
@@ -285,7 +285,7 @@ impl Operations {
         self.check_expiry(patch.expires_at.flatten())?;
         let (caller, reference) = (caller.clone(), organization.to_owned());
         self.complete(async move |parts| {
-            let _order = parts.order.lock().await;
+            let _order = parts.in_force.order().await;
             let (mut change, caller) = parts.begin(&caller).await?;
             let organization = change.organization(&reference).await?.ok_or(Refused::NotFound)?;
             let reach = caller.reach(organization.id)?;
@@ -305,11 +305,8 @@ impl Operations {
             let fields = changed(["name", "limits", "expiresAt", "disabled"], texts(&before), texts(&after));
             let (action, name) = (Action::KeyChanged, after.name.as_str());
             change.note_fields(action, &id.to_string(), name, Some(organization.id), &fields).await?;
-            change.commit().await?;
-            parts.put_keys(organization.id, &[(after.clone(), hash)]);
-            if after.disabled && !before.disabled {
-                parts.keys.cut(&[after.id]).await;
-            }
+            let seq = change.commit().await?;
+            parts.in_force.change_key(seq, &before, &after, hash).await;
             Ok(KeyView::new(after, agent))
         })
         .await
@@ -330,7 +327,7 @@ impl Operations {
         let (caller, reference) = (caller.clone(), organization.to_owned());
         self.complete(async move |parts| {
             let started = parts.clock.now();
-            let _order = parts.order.lock().await;
+            let _order = parts.in_force.order().await;
             let (mut change, caller) = parts.begin(&caller).await?;
             let organization = change.organization(&reference).await?.ok_or(Refused::NotFound)?;
             let reach = caller.reach(organization.id)?;
@@ -339,8 +336,8 @@ impl Operations {
             expected.check(&EntityTag::of(&id, found.0.revision))?;
             let keys = [found];
             parts.delete_keys(&mut change, &keys).await?;
-            change.commit().await?;
-            Ok(parts.revoke(&keys, started).await)
+            let seq = change.commit().await?;
+            Ok(parts.in_force.revoke(seq, &keys, started, &parts.clock).await)
         })
         .await
     }
@@ -358,7 +355,7 @@ impl Operations {
 impl Parts {
     /// What an organization gives its keys: its own defaults, else the configuration's.
     fn given(&self, organization: &Organization) -> Limits {
-        organization.limits.or(&self.keys.defaults())
+        organization.limits.or(&self.in_force.defaults())
     }
 }
 

@@ -9,6 +9,7 @@ mod agents;
 mod audit;
 mod buckets;
 mod fields;
+mod in_force;
 mod input;
 mod invitations;
 mod keys;
@@ -26,17 +27,16 @@ mod usage;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::view::EntityTag;
 use crate::domain::clock::Clock;
-use crate::domain::id::{KeyId, OrganizationId};
+use crate::domain::id::KeyId;
 use crate::domain::key::Key;
 use crate::domain::limit::Limits;
 use crate::domain::organization::{Agent, Organization};
 use crate::domain::secret::{SecretFormat, SecretHash};
-use crate::keytable::{KeyFacts, KeyTable, OrganizationFacts};
-use crate::limits::Limiter;
+use crate::keytable::{KeyFacts, OrganizationFacts};
 use crate::store::Database;
 
 use passwords::Passwords;
@@ -45,6 +45,7 @@ use throttle::Throttle;
 pub use access::Caller;
 pub use agents::{AgentPatch, NewAgent};
 pub use audit::AuditFilter;
+pub use in_force::InForce;
 pub use invitations::Acceptance;
 pub use keys::{CreatedKey, KeyPatch, NewKey, NewScope, Once};
 pub use members::{Invited, MemberPatch, NewMember};
@@ -71,16 +72,11 @@ pub struct Operations(Arc<Parts>);
 
 struct Parts {
     database: Database,
-    keys: Arc<KeyTable>,
-    limiter: Limiter,
+    in_force: InForce,
     clock: Clock,
     rules: Rules,
     passwords: Passwords,
     throttle: Throttle,
-    /// Held from the start of a change until it is applied to the key table. Were it let go at the commit, a slower
-    /// task could put an older state of a key over a newer one, or bring a deleted key back. Held across awaits on
-    /// purpose, and by changes only: no read and no proxied request waits for it.
-    order: Mutex<()>,
     /// Places for changes, which go on without their callers: without a bound whoever asks and hangs up, again and
     /// again, would fill the memory with what waits.
     changes: Arc<Semaphore>,
@@ -129,23 +125,15 @@ impl Expected {
 }
 
 impl Operations {
-    /// Operations on `database` that keep `keys` up to date.
-    pub fn new(
-        database: Database,
-        keys: Arc<KeyTable>,
-        limiter: Limiter,
-        clock: Clock,
-        rules: Rules,
-    ) -> Operations {
+    /// Operations on `database`, whose records are in force where `in_force` says.
+    pub fn new(database: Database, in_force: InForce, clock: Clock, rules: Rules) -> Operations {
         Operations(Arc::new(Parts {
             database,
-            keys,
-            limiter,
+            in_force,
             clock,
             rules,
             passwords: Passwords::new(),
             throttle: Throttle::default(),
-            order: Mutex::new(()),
             changes: Arc::new(Semaphore::new(CHANGES_MAX)),
         }))
     }
@@ -173,10 +161,16 @@ impl Operations {
     /// Where the database does not answer.
     pub async fn apply_default_limits(&self, limits: Limits) -> Result<(), Refused> {
         self.complete(move |parts| async move {
-            let _order = parts.order.lock().await;
-            parts.keys.set_defaults(limits);
-            // Entries hold their limits ready to use, so all are made anew, accounts kept.
-            Ok(parts.database.load(&parts.keys).await?)
+            match &parts.in_force {
+                InForce::Here(here) => {
+                    let _order = parts.in_force.order().await;
+                    here.keys.set_defaults(limits);
+                    // Entries hold their limits ready to use, so all are made anew, accounts kept.
+                    parts.database.load(&here.keys).await?;
+                }
+                InForce::Fleet(desk) => desk.set_defaults(limits),
+            }
+            Ok(())
         })
         .await
     }
@@ -213,18 +207,6 @@ fn key_facts(key: &Key, hash: SecretHash) -> KeyFacts {
         expires_at: key.expires_at,
         disabled: key.disabled,
         limits: key.limits.clone(),
-    }
-}
-
-impl Parts {
-    /// Puts keys into the table. Their organization is there, because it was put before its first key was stored and
-    /// changes are applied in order.
-    fn put_keys(&self, organization: OrganizationId, keys: &[(Key, SecretHash)]) {
-        for (key, hash) in keys {
-            if self.keys.put_key(key_facts(key, *hash)).is_err() {
-                tracing::error!(%organization, key = %key.id, "key table does not know the organization of a stored key");
-            }
-        }
     }
 }
 

@@ -106,7 +106,7 @@ impl Operations {
         check_limits(&limits)?;
         let caller = caller.clone();
         self.complete(async move |parts| {
-            let _order = parts.order.lock().await;
+            let _order = parts.in_force.order().await;
             let (mut change, caller) = parts.begin(&caller).await?;
             caller.must_be_operator()?;
             let organization = Organization {
@@ -123,8 +123,8 @@ impl Operations {
             let id = organization.id.to_string();
             let name = organization.name.as_str();
             change.note(Action::OrganizationCreated, &id, name, Some(organization.id)).await?;
-            change.commit().await?;
-            parts.keys.put_organization(organization_facts(&organization, &[]));
+            let seq = change.commit().await?;
+            parts.in_force.put_organization(seq, organization_facts(&organization, &[]), &[]).await;
             Ok(parts.organization_view(organization))
         })
         .await
@@ -148,7 +148,7 @@ impl Operations {
         }
         let (caller, reference) = (caller.clone(), reference.to_owned());
         self.complete(async move |parts| {
-            let _order = parts.order.lock().await;
+            let _order = parts.in_force.order().await;
             let (mut change, caller) = parts.begin(&caller).await?;
             let before = change.organization(&reference).await?.ok_or(Refused::NotFound)?;
             caller.reach(before.id)?.must_run_deployment()?;
@@ -168,9 +168,8 @@ impl Operations {
             let compiled_anew =
                 after.limits != before.limits || after.zone != before.zone || after.slug != before.slug;
             let keys = if compiled_anew { change.keys(after.id).await? } else { Vec::new() };
-            change.commit().await?;
-            parts.keys.put_organization(organization_facts(&after, &agents));
-            parts.put_keys(after.id, &keys);
+            let seq = change.commit().await?;
+            parts.in_force.put_organization(seq, organization_facts(&after, &agents), &keys).await;
             Ok(parts.organization_view(after))
         })
         .await
@@ -189,7 +188,7 @@ impl Operations {
         let (caller, reference) = (caller.clone(), reference.to_owned());
         self.complete(async move |parts| {
             let started = parts.clock.now();
-            let _order = parts.order.lock().await;
+            let _order = parts.in_force.order().await;
             let (mut change, caller) = parts.begin(&caller).await?;
             let organization = change.organization(&reference).await?.ok_or(Refused::NotFound)?;
             caller.reach(organization.id)?.must_run_deployment()?;
@@ -207,9 +206,9 @@ impl Operations {
             change.delete_organization(organization.id).await?;
             let (id, name) = (organization.id.to_string(), organization.name.as_str());
             change.note(Action::OrganizationDeleted, &id, name, Some(organization.id)).await?;
-            change.commit().await?;
-            let view = parts.revoke(&keys, started).await;
-            parts.keys.remove_organization(organization.id);
+            let seq = change.commit().await?;
+            let view = parts.in_force.revoke(seq, &keys, started, &parts.clock).await;
+            parts.in_force.forget_organization(organization.id);
             Ok(view)
         })
         .await
@@ -218,7 +217,7 @@ impl Operations {
 
 impl Parts {
     fn organization_view(&self, organization: Organization) -> OrganizationView {
-        OrganizationView::new(organization, &self.keys.defaults())
+        OrganizationView::new(organization, &self.in_force.defaults())
     }
 }
 

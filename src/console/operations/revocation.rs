@@ -1,11 +1,9 @@
-//! How keys end: deleted on record, then refused and cut everywhere, and only then said to be.
+//! How keys end on record; where they are in force they end by [`InForce`](super::InForce).
 
-use super::{Parts, Refused, ids_and_hashes};
-use crate::console::view::{Instant, RevocationState, RevocationView};
-use crate::domain::clock::Moment;
+use super::{Parts, Refused};
 use crate::domain::key::Key;
 use crate::domain::secret::SecretHash;
-use crate::store::{Action, Change};
+use crate::store::Change;
 
 impl Parts {
     /// Deletes `keys` within `change`.
@@ -14,27 +12,10 @@ impl Parts {
         change: &mut Change,
         keys: &[(Key, SecretHash)],
     ) -> Result<(), Refused> {
-        for (key, _) in keys {
+        for (key, hash) in keys {
             change.delete_key(key.id).await?;
-            let id = key.id.to_string();
-            change.note(Action::KeyDeleted, &id, key.name.as_str(), Some(key.organization)).await?;
+            change.note_key_deleted(key, *hash).await?;
         }
         Ok(())
-    }
-
-    /// Ends keys whose deletion is committed, and says how far that got since `started`.
-    pub(super) async fn revoke(&self, keys: &[(Key, SecretHash)], started: Moment) -> RevocationView {
-        let report = self.keys.revoke(&ids_and_hashes(keys)).await;
-        let now = self.clock.now();
-        // The keys are out of the table either way; what may be left is a worker that has not yet said it cut.
-        let complete = report.workers_awaited == 0;
-        RevocationView {
-            state: if complete { RevocationState::Complete } else { RevocationState::Pending },
-            gateways: report.gateways,
-            confirmed: if complete { report.gateways } else { 0 },
-            awaiting: if complete { Vec::new() } else { vec!["this gateway".to_owned()] },
-            took_ms: now.nanos_since(started) / 1_000_000,
-            effective_by: Instant(now.unix),
-        }
     }
 }

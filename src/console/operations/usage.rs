@@ -215,16 +215,11 @@ impl Operations {
         let to = span.to.unwrap_or(now.unix);
         let from = span.from.unwrap_or(UnixMillis(to.0.saturating_sub(SPAN_MS)));
         let edges = edges(from, to, span.step, organization.zone.rules())?;
-        parts.limiter.flush().await;
+        parts.in_force.settle_counts().await;
         let now = parts.clock.now();
-        let limits = match parts.keys.lookup(&hash) {
-            Some(entry) => {
-                parts.limiter.recall(entry.account(), &entry.limits).await;
-                entry.account().snapshot(&entry.limits, now).into_iter().map(LimitView::from).collect()
-            }
-            // Deleted since it was read.
-            None => return Err(Refused::NotFound),
-        };
+        let limits = parts.in_force.uses(&key, &hash, &organization, now).await;
+        // Deleted since it was read.
+        let limits = limits.ok_or(Refused::NotFound)?.into_iter().map(LimitView::from).collect();
         let grain_ms = if span.step == Step::Minute { MINUTE_MS } else { QUARTER_MS };
         let start = edges.first().copied().unwrap_or(from);
         let usage = parts.database.usage(id, start, to, grain_ms).await?;
@@ -259,7 +254,7 @@ impl Operations {
                 break;
             }
         }
-        parts.limiter.flush().await;
+        parts.in_force.settle_counts().await;
         let this_hour = began(parts.clock.now().unix, Step::Hour, found.zone.rules())?;
         // Hours of sixty minutes, back from this one: clocks that change give one of them another name.
         let hour = u64::from(HOUR_MS);
@@ -289,7 +284,7 @@ impl Operations {
         let parts = &self.0;
         let key = self.read_key(caller, organization, key).await?.id;
         let organization = self.organization_of(organization).await?;
-        parts.limiter.flush().await;
+        parts.in_force.settle_counts().await;
         let midnight = began(parts.clock.now().unix, Step::Day, organization.zone.rules())?;
         Ok(parts.database.requests_since(key, midnight).await?)
     }

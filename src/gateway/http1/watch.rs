@@ -11,6 +11,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::domain::id::KeyId;
+use crate::keytable::CutScope;
 
 /// How often the worker looks; the precision of every timeout.
 pub(crate) const TICK: Duration = Duration::from_millis(50);
@@ -97,9 +98,9 @@ impl Watch {
         }
     }
 
-    /// Cuts the connection if it serves one of `keys`. Says whether it did.
-    pub(crate) fn cut_if_serving(&self, keys: &[KeyId]) -> bool {
-        let serves = self.key.get().is_some_and(|key| keys.contains(&key));
+    /// Cuts the connection if it serves a key of `scope`. Says whether it did.
+    pub(crate) fn cut_if_serving(&self, scope: &CutScope) -> bool {
+        let serves = self.key.get().is_some_and(|key| scope.covers(key));
         if serves {
             self.cut();
         }
@@ -174,8 +175,8 @@ mod tests {
         let watch = Watch::new(0);
         let key = KeyId::generate();
         watch.set_key(Some(key));
-        assert!(!watch.cut_if_serving(&[KeyId::generate()]));
-        assert!(watch.cut_if_serving(&[key]));
+        assert!(!watch.cut_if_serving(&CutScope::Keys([KeyId::generate()].into())));
+        assert!(watch.cut_if_serving(&CutScope::Keys([key].into())));
         assert_eq!(watch.supervise(std::future::pending::<()>()).await, None);
     }
 }

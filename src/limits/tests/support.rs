@@ -73,7 +73,7 @@ impl MemoryLedger {
     }
 }
 
-impl Ledger for MemoryLedger {
+impl UsageBook for MemoryLedger {
     async fn begin(&self, _: UnixMillis, until: UnixMillis) -> Result<Boot, LedgerError> {
         let mut records = self.open()?;
         let died_before = records.life.and_then(|(until, left)| (!left).then_some(until));
@@ -82,29 +82,6 @@ impl Ledger for MemoryLedger {
         }
         records.life = Some((until, false));
         Ok(Boot { died_before })
-    }
-
-    async fn renew(&self, asks: &Asks, now_unix_ns: u64) -> Result<Grants, LedgerError> {
-        let mut records = self.open()?;
-        records.renewals += 1;
-        let mut grants = Grants::default();
-        for ask in &asks.quotas {
-            let place = (ask.key, ask.window);
-            let grant = ask.grant(records.windows.get(&place).copied(), UnixMillis(now_unix_ns / 1_000_000));
-            records.windows.insert(place, (grant.span, grant.granted));
-            grants.quotas.push(grant);
-        }
-        for ask in &asks.rates {
-            let grant = ask.grant(records.rates.get(&ask.key).copied(), now_unix_ns);
-            if ask.want > 0 {
-                records.rates.insert(ask.key, (grant.ceiling_unix_ns, ask.interval_ns));
-            }
-            grants.rates.push(grant);
-        }
-        for meter in &asks.meters {
-            records.meters.entry(meter.key).or_default().0 = meter.granted;
-        }
-        Ok(grants)
     }
 
     async fn record_usage(
@@ -147,6 +124,31 @@ impl Ledger for MemoryLedger {
 
     async fn prune(&self, _: UnixMillis) -> Result<(), LedgerError> {
         Ok(())
+    }
+}
+
+impl Ledger for MemoryLedger {
+    async fn renew(&self, asks: &Asks, now_unix_ns: u64) -> Result<Grants, LedgerError> {
+        let mut records = self.open()?;
+        records.renewals += 1;
+        let mut grants = Grants::default();
+        for ask in &asks.quotas {
+            let place = (ask.key, ask.window);
+            let grant = ask.grant(records.windows.get(&place).copied(), UnixMillis(now_unix_ns / 1_000_000));
+            records.windows.insert(place, (grant.span, grant.granted));
+            grants.quotas.push(grant);
+        }
+        for ask in &asks.rates {
+            let grant = ask.grant(records.rates.get(&ask.key).copied(), now_unix_ns);
+            if ask.want > 0 {
+                records.rates.insert(ask.key, (grant.ceiling_unix_ns, ask.interval_ns));
+            }
+            grants.rates.push(grant);
+        }
+        for meter in &asks.meters {
+            records.meters.entry(meter.key).or_default().0 = meter.granted;
+        }
+        Ok(grants)
     }
 
     async fn return_leases(&self, returns: &Returns) -> Result<(), LedgerError> {

@@ -16,6 +16,8 @@ const PRUNED_MAX: i64 = 5_000;
 const USAGE_KEPT_MS: u64 = 32 * 86_400_000;
 /// Windows and rates are kept this long after their end, in case the clock is set back.
 const ENDED_KEPT_MS: u64 = 86_400_000;
+/// The audit log, and what is known of gateways that are gone, are kept this long: a year and a month.
+const AUDIT_KEPT_MS: u64 = 400 * 86_400_000;
 
 pub(super) async fn record(
     counters: &SqlitePool,
@@ -24,30 +26,43 @@ pub(super) async fn record(
     now: UnixMillis,
 ) -> sqlx::Result<()> {
     let mut transaction = counters.begin_with("BEGIN IMMEDIATE").await?;
-    for deltas in deltas.chunks(ROWS_MAX) {
-        add_counts(&mut transaction, deltas, at_minute).await?;
-        let admitted: Vec<_> = deltas.iter().filter(|delta| delta.counts.admitted() > 0).collect();
-        if !admitted.is_empty() {
-            // `column1`, `column2` are what both SQLite and PostgreSQL call the columns of a bare VALUES.
-            let mut query =
-                QueryBuilder::<Sqlite>::new("UPDATE ledger_meters SET settled = v.column2 FROM (");
-            query.push_values(&admitted, |mut row, delta| {
-                row.push_bind(delta.key.to_string()).push_bind(signed(delta.settled));
-            });
-            query.push(") AS v WHERE ledger_meters.key_id = v.column1");
-            query.build().execute(&mut *transaction).await?;
-
-            let mut query = QueryBuilder::<Sqlite>::new("UPDATE keys SET last_used_at = ");
-            query.push_bind(now.as_i64()).push(" WHERE id IN (");
-            let mut list = query.separated(", ");
-            for delta in admitted {
-                list.push_bind(delta.key.to_string());
-            }
-            query.push(")");
-            query.build().execute(&mut *transaction).await?;
-        }
+    add(&mut transaction, deltas, at_minute, now).await?;
+    let admitted: Vec<_> = deltas.iter().filter(|delta| delta.counts.admitted() > 0).collect();
+    for admitted in admitted.chunks(ROWS_MAX) {
+        // `column1`, `column2` are what both SQLite and PostgreSQL call the columns of a bare VALUES.
+        let mut query = QueryBuilder::<Sqlite>::new("UPDATE ledger_meters SET settled = v.column2 FROM (");
+        query.push_values(admitted, |mut row, delta| {
+            row.push_bind(delta.key.to_string()).push_bind(signed(delta.settled));
+        });
+        query.push(") AS v WHERE ledger_meters.key_id = v.column1");
+        query.build().execute(&mut *transaction).await?;
     }
     transaction.commit().await
+}
+
+/// Adds counts to a minute, and writes when their keys were used last.
+pub(super) async fn add(
+    connection: &mut Connection,
+    deltas: &[UsageDelta],
+    at_minute: UnixMillis,
+    used_at: UnixMillis,
+) -> sqlx::Result<()> {
+    for deltas in deltas.chunks(ROWS_MAX) {
+        add_counts(connection, deltas, at_minute).await?;
+    }
+    let admitted: Vec<_> = deltas.iter().filter(|delta| delta.counts.admitted() > 0).collect();
+    for admitted in admitted.chunks(ROWS_MAX) {
+        let mut query = QueryBuilder::<Sqlite>::new("UPDATE keys SET last_used_at = ");
+        query.push_bind(used_at.as_i64()).push(" WHERE (last_used_at IS NULL OR last_used_at < ");
+        query.push_bind(used_at.as_i64()).push(") AND id IN (");
+        let mut list = query.separated(", ");
+        for delta in admitted {
+            list.push_bind(delta.key.to_string());
+        }
+        query.push(")");
+        query.build().execute(&mut *connection).await?;
+    }
+    Ok(())
 }
 
 async fn add_counts(connection: &mut Connection, deltas: &[UsageDelta], at: UnixMillis) -> sqlx::Result<()> {
@@ -77,9 +92,19 @@ pub(super) async fn record_paths(
     paths: &[(KeyId, Vec<PathCount>)],
     at: UnixMillis,
 ) -> sqlx::Result<()> {
+    let mut transaction = counters.begin_with("BEGIN IMMEDIATE").await?;
+    add_paths(&mut transaction, paths, at).await?;
+    transaction.commit().await
+}
+
+/// Adds the ways that requests took to a minute.
+pub(super) async fn add_paths(
+    connection: &mut Connection,
+    paths: &[(KeyId, Vec<PathCount>)],
+    at: UnixMillis,
+) -> sqlx::Result<()> {
     let rows: Vec<_> =
         paths.iter().flat_map(|(key, paths)| paths.iter().map(move |path| (key, path))).collect();
-    let mut transaction = counters.begin_with("BEGIN IMMEDIATE").await?;
     for rows in rows.chunks(ROWS_MAX) {
         let mut query = QueryBuilder::<Sqlite>::new(
             "INSERT INTO usage_paths (key_id, at_minute, route, agent_id, agent, requests) ",
@@ -96,13 +121,14 @@ pub(super) async fn record_paths(
             " ON CONFLICT (key_id, at_minute, route, agent_id) DO UPDATE SET \
              agent = excluded.agent, requests = usage_paths.requests + excluded.requests",
         );
-        query.build().execute(&mut *transaction).await?;
+        query.build().execute(&mut *connection).await?;
     }
-    transaction.commit().await
+    Ok(())
 }
 
 pub(super) async fn prune(counters: &SqlitePool, now: UnixMillis) -> sqlx::Result<()> {
     let usage_before = UnixMillis(now.0.saturating_sub(USAGE_KEPT_MS)).as_i64();
+    let audit_before = UnixMillis(now.0.saturating_sub(AUDIT_KEPT_MS)).as_i64();
     let ended_before = UnixMillis(now.0.saturating_sub(ENDED_KEPT_MS)).as_i64();
     // Paths have no index of their own by time: they go with the counts that they belong to.
     let mut transaction = counters.begin_with("BEGIN IMMEDIATE").await?;
@@ -125,6 +151,20 @@ pub(super) async fn prune(counters: &SqlitePool, now: UnixMillis) -> sqlx::Resul
             "DELETE FROM ledger_rates WHERE key_id IN \
              (SELECT key_id FROM ledger_rates WHERE full_at_ns < $1 LIMIT $2)",
             ended_before.saturating_mul(1_000_000),
+        ),
+        (
+            "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < $1 ORDER BY at LIMIT $2)",
+            audit_before,
+        ),
+        (
+            "DELETE FROM fleet_gateways WHERE gateway_id IN \
+             (SELECT gateway_id FROM fleet_gateways WHERE last_seen < $1 LIMIT $2)",
+            audit_before,
+        ),
+        (
+            "DELETE FROM usage_batches WHERE gateway_id IN \
+             (SELECT gateway_id FROM usage_batches WHERE at < $1 LIMIT $2)",
+            audit_before,
         ),
     ];
     for (statement, before) in statements {

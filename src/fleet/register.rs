@@ -1,0 +1,220 @@
+//! The register as a console sees it: which gateways there are, how far each is, and when it last gave a sign.
+//!
+//! Promises that a snapshot says when its reading began, so that whoever waits knows what it contains; and that signs
+//! are timed on this process's own monotonic clock, from when they were seen here. Remembers in SQL every gateway that
+//! it sees, so that one which Redis forgets is still waited for.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+
+use super::hub::{Hub, HubState, Registered};
+use super::revocation::{goes_on, nanos};
+use super::truth::{KnownGateway, Truth};
+use crate::domain::clock::Clock;
+use crate::domain::id::GatewayId;
+
+/// Time between two readings.
+const PACE: Duration = Duration::from_millis(500);
+/// Time between two readings while somebody waits for acknowledgements.
+const PACE_AWAITED: Duration = Duration::from_millis(1);
+/// Time between two notes in SQL of gateways that are known there.
+const REMEMBER_EVERY: Duration = Duration::from_secs(30);
+
+/// A gateway, and when it last gave a sign.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sighting {
+    /// What it says of itself.
+    pub registered: Registered,
+    /// When its last beat was first seen here, in nanoseconds on the monotonic clock.
+    pub sign_ns: u64,
+}
+
+/// The register at one time.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Snapshot {
+    /// When the reading began, in nanoseconds on the monotonic clock; 0 before the first.
+    pub begun_ns: u64,
+    /// Where the feed was; `None` where the hub holds nothing of ours. Read before the gateways.
+    pub state: Option<HubState>,
+    /// When this epoch was first seen here.
+    pub epoch_seen_ns: u64,
+    /// All that are registered.
+    pub gateways: Vec<Sighting>,
+    /// Remembered in SQL and not registered.
+    pub missing: Vec<KnownGateway>,
+}
+
+/// Reads the register. Clones share it.
+#[derive(Debug)]
+pub struct Register<T, H> {
+    truth: T,
+    hub: H,
+    clock: Clock,
+    shared: Arc<Shared>,
+    snapshots: watch::Sender<Arc<Snapshot>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    waiters: AtomicU32,
+    awaited: Notify,
+}
+
+/// Looks at the register. Clones look at the same.
+#[derive(Debug, Clone)]
+pub struct Lookout {
+    shared: Arc<Shared>,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+}
+
+/// While it lives, the register is read as fast as it answers.
+#[derive(Debug)]
+pub(super) struct Hurry(Arc<Shared>);
+
+impl Drop for Hurry {
+    fn drop(&mut self) {
+        self.0.waiters.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Lookout {
+    /// The snapshots, the latest of them.
+    pub fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshots.clone()
+    }
+
+    pub(super) fn hurry(&self) -> Hurry {
+        self.shared.waiters.fetch_add(1, Ordering::AcqRel);
+        self.shared.awaited.notify_one();
+        Hurry(Arc::clone(&self.shared))
+    }
+}
+
+/// What one reading leaves for the next.
+#[derive(Debug, Default)]
+struct Memory {
+    signs: HashMap<GatewayId, (u64, u64)>,
+    epoch: Option<(u64, u64)>,
+    known: Vec<KnownGateway>,
+    remembered_ns: u64,
+    /// The epoch that the last reading found vouched for.
+    last_epoch: Option<u64>,
+}
+
+impl<T: Truth, H: Hub> Register<T, H> {
+    /// A reader of the register, and the lookout on what it reads.
+    pub fn new(truth: T, hub: H, clock: Clock) -> (Register<T, H>, Lookout) {
+        let shared = Arc::new(Shared::default());
+        let (snapshots, seen) = watch::channel(Arc::new(Snapshot::default()));
+        let lookout = Lookout { shared: Arc::clone(&shared), snapshots: seen };
+        (Register { truth, hub, clock, shared, snapshots }, lookout)
+    }
+
+    /// Reads until `leaving` says so.
+    pub async fn run(self, mut leaving: watch::Receiver<bool>) {
+        tokio::select! {
+            () = self.read_on() => {}
+            _ = leaving.wait_for(|leaving| *leaving) => {}
+        }
+    }
+
+    async fn read_on(&self) {
+        let mut memory = Memory::default();
+        loop {
+            if let Some(snapshot) = self.read(&mut memory).await {
+                self.snapshots.send_replace(Arc::new(snapshot));
+            }
+            if self.shared.waiters.load(Ordering::Acquire) > 0 {
+                tokio::time::sleep(PACE_AWAITED).await;
+            } else {
+                let _ = tokio::time::timeout(PACE, self.shared.awaited.notified()).await;
+            }
+        }
+    }
+
+    /// One reading; `None` where the hub does not answer.
+    async fn read(&self, memory: &mut Memory) -> Option<Snapshot> {
+        let begun_ns = self.clock.mono_ns();
+        let state = self.hub.state().await.ok()?;
+        let gateways = self.hub.gateways().await.ok()?;
+        let read_ns = self.clock.mono_ns();
+        let vouched = state.filter(|state| state.vouched);
+        if let Some(state) = vouched
+            && memory.epoch.is_none_or(|(epoch, _)| epoch != state.head.epoch)
+        {
+            memory.epoch = Some((state.head.epoch, read_ns));
+        }
+        let news = gateways.iter().any(|seen| !memory.signs.contains_key(&seen.gateway));
+        let mut signs = HashMap::with_capacity(gateways.len());
+        let mut sightings = Vec::with_capacity(gateways.len());
+        for registered in gateways {
+            let sign_ns = match memory.signs.get(&registered.gateway) {
+                Some((beat, sign_ns)) if *beat == registered.beat => *sign_ns,
+                // The reading ended after the sign was given: never too early.
+                Some(_) | None => read_ns,
+            };
+            signs.insert(registered.gateway, (registered.beat, sign_ns));
+            sightings.push(Sighting { registered, sign_ns });
+        }
+        // Gone from a register that lost nothing meanwhile: they took themselves off it.
+        let epoch = vouched.map(|state| state.head.epoch);
+        if epoch.is_some() && epoch == memory.last_epoch {
+            let left: Vec<GatewayId> =
+                memory.signs.keys().filter(|gateway| !signs.contains_key(gateway)).copied().collect();
+            self.forget(memory, &left).await;
+        }
+        memory.last_epoch = epoch;
+        memory.signs = signs;
+        let due = read_ns.saturating_sub(memory.remembered_ns) >= nanos(REMEMBER_EVERY);
+        if news || due {
+            self.remember(memory, &sightings, read_ns).await;
+        }
+        let missing = memory.known.iter().filter(|known| !memory.signs.contains_key(&known.gateway));
+        let missing = missing.cloned().collect();
+        let epoch_seen_ns = memory.epoch.map_or(read_ns, |(_, seen_ns)| seen_ns);
+        Some(Snapshot { begun_ns, state, epoch_seen_ns, gateways: sightings, missing })
+    }
+
+    async fn forget(&self, memory: &mut Memory, left: &[GatewayId]) {
+        if left.is_empty() {
+            return;
+        }
+        match self.truth.forget(left).await {
+            Ok(()) => memory.known.retain(|known| !left.contains(&known.gateway)),
+            // Then they are waited for after the next loss of the register, which is slow and not wrong.
+            Err(error) => tracing::warn!(%error, "gateways that left cannot be forgotten"),
+        }
+    }
+
+    /// Writes down who is there, and forgets those whose life is surely over.
+    async fn remember(&self, memory: &mut Memory, sightings: &[Sighting], now_ns: u64) {
+        let is_over = |sight: &&Sighting| {
+            let lives_ns = nanos(goes_on(sight.registered.presence.goes_on_ms)).saturating_mul(2);
+            now_ns.saturating_sub(sight.sign_ns) > lives_ns.max(nanos(REMEMBER_EVERY) * 4)
+        };
+        let over: Vec<GatewayId> =
+            sightings.iter().filter(is_over).map(|sight| sight.registered.gateway).collect();
+        let alive: Vec<Registered> = sightings
+            .iter()
+            .filter(|sight| !over.contains(&sight.registered.gateway))
+            .map(|sight| sight.registered.clone())
+            .collect();
+        let written = async {
+            self.truth.remember(&alive).await?;
+            self.truth.forget(&over).await?;
+            self.truth.known().await
+        };
+        match written.await {
+            Ok(known) => {
+                memory.known = known;
+                memory.remembered_ns = now_ns;
+            }
+            // Asked again with the next reading that finds somebody new, and in a while.
+            Err(error) => tracing::warn!(%error, "gateways cannot be written down"),
+        }
+    }
+}
