@@ -38,18 +38,27 @@ fn in_use(plan: Plan) -> Scene {
         traffic.client(&fleet, gateway, &limited, CALM);
     }
     let scene = Scene { fleet, good, limited, deleted, traffic };
-    scene.until_served();
+    scene.until_told_apart();
     scene
 }
 
 impl Scene {
-    /// Each gateway has served and refused after now.
+    /// Each gateway has served after now, whatever it thinks of keys that it does not know.
     fn until_served(&self) {
+        self.until_answered_with(&[200]);
+    }
+
+    /// Each gateway has served the good key and refused the deleted one after now.
+    fn until_told_apart(&self) {
+        self.until_answered_with(&[200, 401]);
+    }
+
+    fn until_answered_with(&self, statuses: &[u16]) {
         let since = self.fleet.log.at();
         for gateway in 0..2 {
-            for status in [200, 401] {
-                eventually("every gateway serves and refuses", || {
-                    self.fleet.log.answered_by(gateway, status, since) >= 5
+            for status in statuses {
+                eventually("every gateway answers so", || {
+                    self.fleet.log.answered_by(gateway, *status, since) >= 5
                 });
             }
         }
@@ -58,7 +67,7 @@ impl Scene {
     /// All works again: creations, changes and deletions reach every gateway.
     fn until_recovered(&mut self) {
         self.fleet.until_trusted();
-        self.until_served();
+        self.until_told_apart();
         let fresh = self.fleet.key(json!({}));
         let management = self.fleet.management();
         let (status, answer) = self.fleet.log.delete(&management, &fresh);
