@@ -292,7 +292,7 @@ impl Parts {
         let keys = Arc::new(KeyTable::new(config.key_limits.clone()));
         database.load(&keys).await?;
         let (limiter, keeper) = Limiter::new();
-        let ledger = Arc::new(LocalLedger::new(database.counters().clone()));
+        let ledger = Arc::new(LocalLedger::new(&database));
         let limits = Limits::start(limiter.clone(), |left| {
             keeper.run(ledger, clock.clone(), async {
                 // A dropped sender means the same: nobody is left to serve.
@@ -313,7 +313,7 @@ impl Parts {
         let clock = &process.clock;
         let keys = Arc::new(KeyTable::replica(config.key_limits.clone()));
         let database = if role.has_console() {
-            Some(Database::open(&config.database, clock.clone()).await?)
+            Some(Database::open_shared(&config.database, clock.clone()).await?)
         } else {
             None
         };

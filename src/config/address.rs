@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::leaf::{pattern_schema, text_schema};
+use super::postgres::PostgresUrl;
 use super::resolved::DatabaseUrl;
 use super::setting::{Leaf, Mistake};
 use crate::domain::network::Network;
@@ -238,13 +239,14 @@ impl Leaf for Network {
 
 impl Leaf for DatabaseUrl {
     fn expected() -> String {
-        "`sqlite:` and the path of a file, such as `sqlite:keystile-data/keystile.db`".into()
+        "`sqlite:` and the path of a file, such as `sqlite:keystile-data/keystile.db`, or \
+         `postgres://keystile@127.0.0.1/keystile`"
+            .into()
     }
 
     fn parse(text: &str) -> Result<DatabaseUrl, Mistake> {
-        if text.starts_with("postgres:") || text.starts_with("postgresql:") {
-            let instead = "expected `sqlite:PATH`: this version keeps its records in SQLite only";
-            return Err(Mistake::with("a PostgreSQL database", instead));
+        if PostgresUrl::is_meant(text) {
+            return PostgresUrl::parse(text).map(DatabaseUrl::Postgres);
         }
         let path = text.strip_prefix("sqlite:").ok_or_else(|| Mistake::new("not a database"))?;
         // `sqlite:///var/x` is how others write an absolute path; `sqlite://var/x` would name a host.
@@ -264,7 +266,7 @@ impl Leaf for DatabaseUrl {
     }
 
     fn schema() -> Value {
-        pattern_schema("^sqlite:")
+        pattern_schema("^(sqlite:|postgres(ql)?://)")
     }
 }
 
@@ -303,15 +305,7 @@ mod tests {
         let read = |text| <DatabaseUrl as Leaf>::parse(text).ok();
         assert_eq!(read("sqlite:a/b.db"), Some(DatabaseUrl::Sqlite("a/b.db".into())));
         assert_eq!(read("sqlite:///a/b.db"), Some(DatabaseUrl::Sqlite("/a/b.db".into())));
-        for bad in [
-            "sqlite:",
-            "sqlite:a/",
-            "sqlite://a/b",
-            "sqlite::memory:",
-            "a.db",
-            "postgres://h/d",
-            "sqlite:a?b",
-        ] {
+        for bad in ["sqlite:", "sqlite:a/", "sqlite://a/b", "sqlite::memory:", "a.db", "sqlite:a?b"] {
             assert_eq!(read(bad), None, "{bad}");
         }
     }

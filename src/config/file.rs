@@ -43,8 +43,12 @@ section! {
         console: Console;
         /// The listener of `/metrics`, `/healthz` and `/readyz`.
         ops: Ops;
-        /// Where records are kept: `sqlite:PATH`, relative to the current directory. Default `sqlite:keystile-data/keystile.db`.
+        /// Where records are kept: `sqlite:PATH`, relative to the current directory, or `postgres://USER@HOST:PORT/DATABASE`. Default `sqlite:keystile-data/keystile.db`.
         database: DatabaseUrl;
+        /// The password for a `postgres://` database. Either this or `database_password_file`.
+        database_password: SecretText;
+        /// The path of a file that holds the password. It is read when the configuration is.
+        database_password_file: SecretFile;
         /// The Redis that gateways and consoles of a fleet share. Default none: one process.
         fleet: Fleet;
         /// What keys look like.

@@ -9,6 +9,7 @@ mod conceal;
 mod file;
 mod fleet;
 mod leaf;
+mod postgres;
 mod problem;
 mod redis_url;
 pub mod reload;
@@ -30,8 +31,8 @@ use std::path::Path;
 
 pub use problem::Problems;
 pub use resolved::{
-    AccessLog, Config, Console, DatabaseUrl, Fleet, Gateway, Guard, Metrics, OpenId, Ops, RedisUrl,
-    SecretText, Sessions, Topology,
+    AccessLog, Config, Console, DatabaseUrl, Fleet, Gateway, Guard, Metrics, OpenId, Ops, PostgresTls,
+    PostgresUrl, RedisUrl, SecretText, Sessions, Topology,
 };
 pub use schema::schema;
 

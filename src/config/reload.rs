@@ -24,6 +24,8 @@ pub fn may_replace(running: &Config, next: &Config) -> Result<(), NeedsRestart> 
     let url_alone = old.listen == new.listen && old.public_url != new.public_url;
     let console_url_alone =
         old_console.listen == new_console.listen && old_console.public_url != new_console.public_url;
+    let password_alone =
+        running.database.is_same_place(&next.database) && running.database != next.database;
     let differing = [
         ("gateway.listen", old.listen != new.listen),
         ("gateway.public_url", url_alone),
@@ -35,7 +37,8 @@ pub fn may_replace(running: &Config, next: &Config) -> Result<(), NeedsRestart> 
         ("console.trusted_proxies", old_console.trusted_proxies != new_console.trusted_proxies),
         ("console.openid", old_console.openid != new_console.openid),
         ("ops", running.ops != next.ops),
-        ("database", running.database != next.database),
+        ("database", !running.database.is_same_place(&next.database)),
+        ("database_password", password_alone),
         ("fleet", running.fleet != next.fleet),
         ("keys.prefix", running.key_format != next.key_format),
         ("limits.keys_per_organization", running.keys_per_organization != next.keys_per_organization),
@@ -74,5 +77,14 @@ mod tests {
         );
         assert_eq!(may_replace(&running, &fleet).unwrap_err().settings, ["fleet"]);
         assert_eq!(may_replace(&fleet, &fleet), Ok(()));
+    }
+
+    #[test]
+    fn another_password_of_the_database_needs_a_restart_and_is_told_by_its_own_name() {
+        let with = |password| config(&format!("database: postgres://k@h/d\ndatabase_password: {password}"));
+        let refused = may_replace(&with("one"), &with("two")).unwrap_err();
+        assert_eq!(refused.settings, ["database_password"]);
+        let moved = config("database: postgres://k@other/d\ndatabase_password: two");
+        assert_eq!(may_replace(&with("one"), &moved).unwrap_err().settings, ["database"]);
     }
 }

@@ -5,9 +5,12 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
+pub use super::postgres::{PostgresTls, PostgresUrl};
 pub use super::secret::SecretText;
+use super::setting::{Leaf, Mistake};
 use crate::domain::limit::Limits;
 use crate::domain::network::Network;
 use crate::domain::route::Route;
@@ -125,6 +128,33 @@ pub struct Ops {
 pub enum DatabaseUrl {
     /// A file; a relative path begins at the current directory.
     Sqlite(PathBuf),
+    /// On a server.
+    Postgres(PostgresUrl),
+}
+
+impl DatabaseUrl {
+    /// Whether both name the same database in the same way, whatever the password.
+    pub(crate) fn is_same_place(&self, other: &DatabaseUrl) -> bool {
+        let without_password = |url: &DatabaseUrl| match url {
+            DatabaseUrl::Sqlite(path) => DatabaseUrl::Sqlite(path.clone()),
+            DatabaseUrl::Postgres(url) => {
+                DatabaseUrl::Postgres(PostgresUrl { password: None, ..url.clone() })
+            }
+        };
+        without_password(self) == without_password(other)
+    }
+}
+
+/// Reads what `database` may be in a configuration. The error says what is wrong and what was expected.
+impl FromStr for DatabaseUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<DatabaseUrl, String> {
+        Leaf::parse(text).map_err(|mistake: Mistake| {
+            let expected = || format!("expected {}", <DatabaseUrl as Leaf>::expected());
+            format!("{}: {}", mistake.message, mistake.instead.unwrap_or_else(expected))
+        })
+    }
 }
 
 /// What gateways and consoles of a fleet share, and what a gateway does without it.

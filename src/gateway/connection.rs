@@ -43,26 +43,42 @@ enum Next {
     Drop,
     /// A response whose only end is the connection's was cut short: only a reset tells the client so.
     Reset,
+    /// Cut, and the client was told so: it may take that, and no more.
+    Part,
 }
 
 /// Serves a connection to its end.
 pub(crate) async fn run(worker: Rc<Worker>, mut stream: TcpStream, peer: SocketAddr) {
     worker.metrics.connection_opened();
     let watch = worker.watch();
-    let next = watch.supervise(serve(&worker, &watch, &mut stream, peer)).await;
-    match next {
-        // Cut: running responses must not look whole, and an idle connection has nothing to lose.
-        None if !watch.is_idle() => reset(&stream),
-        Some(Next::Reset) => reset(&stream),
-        None | Some(Next::Drop | Next::Keep) => {}
-        Some(Next::Close) => {
+    let served = watch.supervise(serve(&worker, &watch, &mut stream, peer)).await;
+    match served.unwrap_or_else(|| after_cut(&watch)) {
+        Next::Reset => reset(&stream),
+        Next::Drop | Next::Keep => {}
+        Next::Close => {
             watch.set_ceiling(None);
             let _ = watch.supervise(linger(&watch, &mut stream)).await;
+        }
+        Next::Part => {
+            watch.set_ceiling(None);
+            // A client that has not answered by then is kept supplied with nothing more, not even by the kernel.
+            if watch.supervise(linger(&watch, &mut stream)).await != Some(true) {
+                reset(&stream);
+            }
         }
     }
     drop(stream);
     worker.metrics.connection_closed();
     worker.unwatch(&watch);
+}
+
+/// Running responses must not look whole, and an idle connection has nothing to lose.
+fn after_cut(watch: &Watch) -> Next {
+    match watch.part() {
+        true => Next::Part,
+        false if watch.is_idle() => Next::Drop,
+        false => Next::Reset,
+    }
 }
 
 async fn serve(worker: &Worker, watch: &Watch, stream: &mut TcpStream, peer: SocketAddr) -> Next {
@@ -246,10 +262,11 @@ async fn send_refusal(
     sent
 }
 
-/// Ends the sending side and reads what is still on its way, so that the last response arrives.
-async fn linger(watch: &Watch, stream: &mut TcpStream) {
+/// Ends the sending side and reads what is still on its way, so that the last response arrives. Says whether the
+/// client ended its side in the meantime.
+async fn linger(watch: &Watch, stream: &mut TcpStream) -> bool {
     if stream.shutdown().await.is_err() {
-        return;
+        return false;
     }
     watch.set_deadline(LINGER);
     let (mut from, _) = stream.split();
@@ -257,13 +274,15 @@ async fn linger(watch: &Watch, stream: &mut TcpStream) {
     let mut dropped = 0;
     while dropped < LINGER_BYTES_MAX {
         match read_some(watch, &mut from, &mut slot, Buffer::small).await {
-            Ok(0) | Err(_) => return,
+            Ok(0) => return true,
+            Err(_) => return false,
             Ok(count) => {
                 dropped += count;
                 slot = None;
             }
         }
     }
+    false
 }
 
 /// Makes the close a reset.

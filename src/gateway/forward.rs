@@ -189,9 +189,10 @@ impl Exchange<'_, '_> {
         record.bytes_in += pump.content_bytes + if sent.get() { body.inline.len() as u64 } else { 0 };
         self.worker.return_out(out);
         match answer {
-            Ok(Answer::Switched { leftover }) => {
+            Ok(Answer::Switched { leftover, is_websocket }) => {
                 let (idle, early) = (self.upstream.timeouts.idle, body.slot.take());
-                let sides = tunnel::Sides { downstream, upstream: &mut connection.stream, early, leftover };
+                let upstream = &mut connection.stream;
+                let sides = tunnel::Sides { downstream, upstream, early, leftover, is_websocket };
                 tunnel::run(self.watch, idle, sides, record).await;
                 Ok(Forwarding { keep: false })
             }

@@ -23,6 +23,7 @@ mod routes;
 mod snapshot;
 mod tunnel;
 mod upstream;
+mod websocket;
 mod worker;
 
 pub use authenticate::Guard;

@@ -17,6 +17,7 @@ use super::http1::response::{self, HEAD_BYTES_MAX, ResponseHead};
 use super::http1::watch::Watch;
 use super::record::Record;
 use super::respond::{Delivery, relay_head, relay_interim, relay_switch};
+use super::websocket;
 use super::worker::Worker;
 
 /// Interim responses passed on before a final one.
@@ -36,6 +37,8 @@ pub(crate) enum Answer {
     Switched {
         /// What the upstream said right behind the 101.
         leftover: Option<Buffer>,
+        /// That protocol is WebSocket.
+        is_websocket: bool,
     },
 }
 
@@ -68,7 +71,10 @@ pub(crate) struct Receive<'a, 'b> {
 enum Next {
     More,
     Interim,
-    Switch,
+    /// To WebSocket, or to something else.
+    Switch {
+        is_websocket: bool,
+    },
     Body(Framing, Delivery, bool),
 }
 
@@ -94,12 +100,12 @@ impl Receive<'_, '_> {
                         .map_err(|_| ReceiveFailure::ClientGone)?;
                     out.clear();
                 }
-                Next::Switch => {
+                Next::Switch { is_websocket } => {
                     write_all(self.watch, to, [&out, b"", b""])
                         .await
                         .map_err(|_| ReceiveFailure::ClientGone)?;
                     self.worker.return_out(out);
-                    return Ok(Answer::Switched { leftover: slot });
+                    return Ok(Answer::Switched { leftover: slot, is_websocket });
                 }
                 Next::Body(framing, delivery, keep_alive) => {
                     let mut pump = Pump::new(framing, delivery.encoding, self.idle, u64::MAX);
@@ -134,7 +140,7 @@ impl Receive<'_, '_> {
             101 if self.request.upgrade.is_some() => {
                 self.begin(turned_ns, record);
                 relay_switch(&head, record, self.worker, out);
-                Next::Switch
+                Next::Switch { is_websocket: websocket::was_chosen(&head) }
             }
             101 => return Err(ReceiveFailure::Malformed),
             100..=199 => {

@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::authenticate::Guard;
 use super::connection;
-use super::http1::watch::{TICK, Watch};
+use super::http1::watch::{Cause, TICK, Watch};
 use super::record::RequestId;
 use super::snapshot::{Settings, Snapshot};
 use super::upstream::pool::Pool;
@@ -271,7 +271,11 @@ pub(crate) async fn run(
                     }
                     draining_since = Some(worker.now_ms());
                 }
-                Phase::Ended => return,
+                Phase::Ended => {
+                    // Their tasks go with the runtime, and get no turn before.
+                    worker.watches.borrow().iter().for_each(|watch| watch.cut(Cause::Leaving));
+                    return;
+                }
             },
         }
         if let Some(since) = draining_since {
@@ -281,7 +285,7 @@ pub(crate) async fn run(
             }
             let idle_grace = u64::try_from(IDLE_GRACE.as_millis()).unwrap_or(u64::MAX);
             if worker.now_ms().saturating_sub(since) >= idle_grace {
-                watches.iter().filter(|watch| watch.is_idle()).for_each(|watch| watch.cut());
+                watches.iter().filter(|watch| watch.is_idle()).for_each(|watch| watch.cut(Cause::Leaving));
             }
         }
     }

@@ -5,12 +5,15 @@
 
 use std::iter::Sum;
 use std::ops::AddAssign;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 
+use super::effective::RateRule;
 use super::quota::{QuotaLease, Span};
 use super::rate::RateCell;
+use super::slices::Shares;
 use crate::domain::denial::Denial;
 use crate::domain::id::KeyId;
 use crate::domain::limit::Window;
@@ -23,7 +26,10 @@ pub struct Account {
     /// Counts what was admitted under no limit at all, so that after a crash the totals are not less than that.
     pub(super) meter: QuotaLease,
     quotas: [ArcSwapOption<QuotaLease>; 5],
-    in_flight: AtomicU32,
+    /// Requests in flight, in the low half. In a fleet the high half is how many places this gateway has.
+    in_flight: AtomicU64,
+    /// What a fleet's gateway holds beside quotas; empty in a process alone.
+    shares: OnceLock<Box<Shares>>,
     /// Whether a background renewal is under way: at most one entry of the keeper's queue is this account's.
     pub(super) renewal_queued: AtomicBool,
     /// Whether the keeper knows that there are counts to record.
@@ -133,7 +139,8 @@ impl Account {
             rate: RateCell::default(),
             meter: QuotaLease::new(Span::ALWAYS, 0, true),
             quotas: Default::default(),
-            in_flight: AtomicU32::new(0),
+            in_flight: AtomicU64::new(0),
+            shares: OnceLock::new(),
             renewal_queued: AtomicBool::new(false),
             settlement_queued: AtomicBool::new(false),
             listed: AtomicBool::new(false),
@@ -151,7 +158,20 @@ impl Account {
 
     /// Requests in flight now.
     pub fn in_flight(&self) -> u32 {
-        self.in_flight.load(Ordering::Relaxed)
+        taken(self.in_flight.load(Ordering::Relaxed))
+    }
+
+    /// What this gateway of a fleet holds. Made with the key's first request.
+    pub(super) fn shares(&self) -> &Shares {
+        self.shares.get_or_init(Box::default)
+    }
+
+    /// Requests left of the rate, and nanoseconds until all are there, as far as is known here.
+    pub(super) fn rate_level(&self, rule: RateRule, now_ns: u64) -> (u64, u64) {
+        match self.shares.get() {
+            None => self.rate.level(rule, now_ns),
+            Some(shares) => shares.level(rule),
+        }
     }
 
     /// What became of this key's requests since this process began.
@@ -204,13 +224,47 @@ impl Account {
     pub(super) fn enter(&self, limit: u32) -> bool {
         // The count guards no memory; compare-and-exchange alone keeps it at or under the limit.
         self.in_flight
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| (count < limit).then(|| count + 1))
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
+                (taken(word) < limit).then(|| word + 1)
+            })
             .is_ok()
+    }
+
+    /// Takes one of the places that this gateway has, or says that none of them is free.
+    pub(super) fn enter_place(&self) -> bool {
+        self.in_flight
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
+                (taken(word) < places(word)).then(|| word + 1)
+            })
+            .is_ok()
+    }
+
+    /// Places that this gateway has.
+    pub(super) fn places(&self) -> u32 {
+        places(self.in_flight.load(Ordering::Relaxed))
+    }
+
+    /// Sets how many places this gateway has, but no fewer than are taken; gives how many it has then.
+    pub(super) fn set_places(&self, wished: u32) -> u32 {
+        let set = |word| u64::from(wished.max(taken(word))) << 32 | u64::from(taken(word));
+        let before =
+            self.in_flight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| Some(set(word)));
+        before.map_or(0, |word| places(set(word)))
     }
 
     pub(super) fn leave(&self) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// The low half of the word for requests in flight.
+fn taken(word: u64) -> u32 {
+    u32::try_from(word & u64::from(u32::MAX)).unwrap_or(u32::MAX)
+}
+
+/// The high half.
+fn places(word: u64) -> u32 {
+    u32::try_from(word >> 32).unwrap_or(u32::MAX)
 }
 
 fn read(counters: &[AtomicU64; 6], at: usize) -> u64 {

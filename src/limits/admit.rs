@@ -6,16 +6,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use arc_swap::Guard;
 use tokio::sync::{mpsc, oneshot};
 
 use super::account::{Account, Outcome};
+use super::decide::{Verdict, charge, decide, load};
 use super::effective::EffectiveLimits;
 use super::keeper::Keeper;
 use super::paths::{Path, PathTallies, PathTally};
-use super::quota::{QuotaLease, Standing};
-use super::rate::Take;
-use crate::domain::clock::{Moment, UnixMillis};
+use super::slices::{Entry, FleetKeeper, FleetLines, FleetStanding};
+use crate::domain::clock::Moment;
 use crate::domain::denial::Denial;
 
 /// Decides on requests. Cheap to clone; every clone speaks to the same keeper.
@@ -30,6 +29,27 @@ pub(super) struct Lines {
     pub(super) failing: AtomicBool,
     pub(super) unsecured: AtomicU64,
     pub(super) paths: PathTallies,
+    /// Set where limits are shared with other gateways.
+    pub(super) fleet: Option<FleetLines>,
+}
+
+type Demanded = mpsc::UnboundedReceiver<Demand>;
+type Settled = mpsc::UnboundedReceiver<Settlement>;
+
+impl Lines {
+    fn open(fleet: Option<FleetLines>) -> (Arc<Lines>, Demanded, Settled) {
+        let (demands, demanded) = mpsc::unbounded_channel();
+        let (settlements, settled) = mpsc::unbounded_channel();
+        let lines = Arc::new(Lines {
+            demands,
+            settlements,
+            failing: AtomicBool::new(false),
+            unsecured: AtomicU64::new(0),
+            paths: PathTallies::default(),
+            fleet,
+        });
+        (lines, demanded, settled)
+    }
 }
 
 /// A wish for leases. Bounded by what is in flight (one for each waiting request) and by one for each account.
@@ -118,49 +138,44 @@ pub(super) async fn recall(lines: &Lines, account: Arc<Account>, limits: Arc<Eff
     }
 }
 
-/// The leases that one decision reads and charges: loaded once, so that both see the same window.
-type Loaded = [Option<Guard<Option<Arc<QuotaLease>>>>; 5];
-
-enum Verdict {
-    Pass,
-    Refuse(Refusal),
-    Wait,
-}
-
 impl Limiter {
     /// A limiter and the keeper that it needs. Until the keeper runs, every first request of a key waits.
     pub fn new() -> (Limiter, Keeper) {
-        let (demands, demanded) = mpsc::unbounded_channel();
-        let (settlements, settled) = mpsc::unbounded_channel();
-        let lines = Arc::new(Lines {
-            demands,
-            settlements,
-            failing: AtomicBool::new(false),
-            unsecured: AtomicU64::new(0),
-            paths: PathTallies::default(),
-        });
+        let (lines, demanded, settled) = Lines::open(None);
         (Limiter(Arc::clone(&lines)), Keeper::new(lines, demanded, settled))
+    }
+
+    /// A limiter whose limits are shared with other gateways, and the keeper that it needs.
+    pub fn fleet() -> (Limiter, FleetKeeper) {
+        let (lines, demanded, settled) = Lines::open(Some(FleetLines::default()));
+        (Limiter(Arc::clone(&lines)), FleetKeeper::new(lines, demanded, settled))
     }
 
     /// Decides on one request at `now`.
     pub fn admit(&self, account: &Arc<Account>, limits: &Arc<EffectiveLimits>, now: Moment) -> Admission {
-        if !account.enter(limits.concurrency()) {
+        let shares = self.0.fleet.as_ref().map(|_| account.shares());
+        let entered = match (shares, limits.limits().concurrency) {
+            (Some(shares), Some(limit)) => shares.enter(account, limit, now.mono_ns),
+            (Some(_), None) | (None, _) => {
+                account.enter(limits.concurrency()).then_some(()).ok_or(Entry::Full)
+            }
+        };
+        match entered {
+            Ok(()) => {}
             // Whoever is in flight may end at any moment.
-            return Admission::Denied(Refusal { denial: Denial::ConcurrencyExceeded, retry_after_s: 1 });
+            Err(Entry::Full) => {
+                let refusal = Refusal { denial: Denial::ConcurrencyExceeded, retry_after_s: 1 };
+                return Admission::Denied(refusal);
+            }
+            Err(Entry::NotGranted) => return self.wait(account, limits, now),
         }
         // Gives the place back on every way out but admission.
         let permit = Permit(Arc::clone(account));
         loop {
-            let loaded = load(account, limits);
+            let loaded = load(account, limits, shares);
             match decide(account, limits, &loaded, now) {
                 Verdict::Refuse(refusal) => return Admission::Denied(refusal),
-                Verdict::Wait if self.0.demands.is_closed() => {
-                    return Admission::Denied(Refusal { denial: Denial::Draining, retry_after_s: 1 });
-                }
-                Verdict::Wait => {
-                    let (lines, limits) = (Arc::clone(&self.0), Arc::clone(limits));
-                    return Admission::NeedsLease(LeaseWait { lines, account: Arc::clone(account), limits });
-                }
+                Verdict::Wait => return self.wait(account, limits, now),
                 Verdict::Pass => {}
             }
             // Between the decision and the charge others may have taken the last one: then decide anew. Each turn
@@ -172,6 +187,27 @@ impl Limiter {
                 return Admission::Admitted(permit);
             }
         }
+    }
+
+    /// What a request is told that has to wait for the keeper.
+    fn wait(&self, account: &Arc<Account>, limits: &Arc<EffectiveLimits>, now: Moment) -> Admission {
+        if self.0.demands.is_closed() {
+            return Admission::Denied(Refusal { denial: Denial::Draining, retry_after_s: 1 });
+        }
+        if let Some(fleet) = &self.0.fleet
+            && account.shares().lacks(now.mono_ns)
+        {
+            // Nobody can say whether the limit is reached, so the answer is neither yes nor 429.
+            fleet.undecided.fetch_add(1, Ordering::Relaxed);
+            return Admission::Denied(Refusal { denial: Denial::Unavailable, retry_after_s: 1 });
+        }
+        let (lines, limits) = (Arc::clone(&self.0), Arc::clone(limits));
+        Admission::NeedsLease(LeaseWait { lines, account: Arc::clone(account), limits })
+    }
+
+    /// How this gateway of a fleet stands with the ledger; `None` in a process alone.
+    pub fn fleet_standing(&self) -> Option<FleetStanding> {
+        self.0.fleet.as_ref().map(FleetLines::standing)
     }
 
     /// Counts how a request of this key ended. Counts reach the record about a second later.
@@ -251,129 +287,5 @@ impl Limiter {
             // Fails only once the keeper has left; then the next wait is answered with a refusal.
             let _ = self.0.demands.send(Demand { account, limits, done: None, spend: true });
         }
-    }
-}
-
-fn load(account: &Account, limits: &EffectiveLimits) -> Loaded {
-    let mut loaded = [const { None }; 5];
-    for (place, quota) in loaded.iter_mut().zip(limits.quotas()) {
-        *place = Some(account.quota(quota.per).load());
-    }
-    loaded
-}
-
-fn leases<'a>(
-    loaded: &'a Loaded,
-    limits: &'a EffectiveLimits,
-) -> impl Iterator<Item = (u64, Option<&'a QuotaLease>)> {
-    let requests = limits.quotas().iter().map(|quota| quota.requests);
-    requests.zip(loaded.iter().map(|place| place.as_ref().and_then(|guard| guard.as_deref())))
-}
-
-fn decide(account: &Account, limits: &EffectiveLimits, loaded: &Loaded, now: Moment) -> Verdict {
-    let mut denial = None;
-    let mut wait_s = 0;
-    let mut lapsed = account.meter.standing(u64::MAX, now.unix) != Standing::Open;
-    if let Some(rule) = limits.rate() {
-        match account.rate.peek(rule, now.mono_ns) {
-            Take::TooEarly { wait_ns } => {
-                denial = Some(Denial::RateExceeded);
-                wait_s = wait_ns.div_ceil(1_000_000_000);
-            }
-            Take::NotGranted => lapsed = true,
-            Take::Taken { .. } => {}
-        }
-    }
-    for (requests, lease) in leases(loaded, limits) {
-        match lease.map(|lease| (lease.standing(requests, now.unix), lease)) {
-            Some((Standing::UsedUp, lease)) => {
-                denial = denial.or(Some(Denial::QuotaExceeded));
-                // Over all that refuse: a client told the least would come back to a second refusal.
-                wait_s = wait_s.max(seconds_until(lease.span.end, now.unix));
-            }
-            Some((Standing::Open, _)) => {}
-            Some((Standing::Lapsed, _)) | None => lapsed = true,
-        }
-    }
-    // A refusal needs no lease: a flood over the limit costs the ledger nothing.
-    match denial {
-        Some(denial) => Verdict::Refuse(Refusal { denial, retry_after_s: wait_s.max(1) }),
-        None if lapsed => Verdict::Wait,
-        None => Verdict::Pass,
-    }
-}
-
-/// Charges rate, quotas and meter, or nothing. Says whether to ask for more.
-fn charge(account: &Account, limits: &EffectiveLimits, loaded: &Loaded, now: Moment) -> Option<bool> {
-    let mut renew = false;
-    if let Some(rule) = limits.rate() {
-        match account.rate.take(rule, now.mono_ns) {
-            Take::Taken { renew: more } => renew |= more,
-            Take::TooEarly { .. } | Take::NotGranted => return None,
-        }
-    }
-    let mut charged = 0;
-    let all = leases(loaded, limits)
-        .filter_map(|(requests, lease)| Some((requests, lease?)))
-        .chain(std::iter::once((u64::MAX, &account.meter)));
-    for (requests, lease) in all {
-        match lease.spend(requests) {
-            Some(more) => {
-                renew |= more;
-                charged += 1;
-            }
-            None => {
-                leases(loaded, limits)
-                    .take(charged)
-                    .filter_map(|(_, lease)| lease)
-                    .for_each(QuotaLease::refund);
-                if let Some(rule) = limits.rate() {
-                    account.rate.refund(rule);
-                }
-                return None;
-            }
-        }
-    }
-    Some(renew)
-}
-
-pub(super) fn seconds_until(end: UnixMillis, now: UnixMillis) -> u64 {
-    end.0.saturating_sub(now.0).div_ceil(1_000)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::quota::Span;
-    use super::super::tests::support::{START, compiled};
-    use super::*;
-    use crate::domain::id::KeyId;
-    use crate::domain::limit::{Limits, Period, Quota, Rate, Window};
-
-    #[test]
-    fn a_request_that_loses_the_race_for_its_last_quota_gives_back_all_it_was_charged() {
-        let now = crate::domain::clock::Clock::manual(START).now();
-        let limits = compiled(&Limits {
-            rate: Some(Rate { requests: 1, per: Period::Second, burst: 5 }),
-            quotas: Some(vec![
-                Quota { requests: 5, per: Window::Minute },
-                Quota { requests: 5, per: Window::Day },
-            ]),
-            concurrency: None,
-        });
-        let account = Account::new(KeyId::generate());
-        let rule = limits.rate().unwrap();
-        account.rate.tune(rule, now.mono_ns, 0);
-        account.rate.grant(u64::MAX, 0);
-        account.meter.grant(10);
-        // The day's quota was open when the request was decided upon, and another request took the last of it.
-        for (window, used) in [(Window::Minute, 1), (Window::Day, 5)] {
-            let lease = QuotaLease::new(Span::ALWAYS, used, true);
-            lease.grant(5);
-            account.quota(window).store(Some(Arc::new(lease)));
-        }
-        assert_eq!(charge(&account, &limits, &load(&account, &limits), now), None);
-        let used = |window| account.quota(window).load().as_ref().map(|lease| lease.used());
-        assert_eq!((used(Window::Minute), used(Window::Day)), (Some(1), Some(5)));
-        assert_eq!((account.meter.used(), account.rate.level(rule, now.mono_ns)), (0, (5, 0)));
     }
 }

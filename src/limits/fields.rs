@@ -2,7 +2,7 @@
 //! (draft-ietf-httpapi-ratelimit-headers). Never allocates beyond the buffer it is given.
 
 use super::account::Account;
-use super::admit::seconds_until;
+use super::decide::seconds_until;
 use super::effective::EffectiveLimits;
 use crate::domain::clock::Moment;
 
@@ -20,7 +20,7 @@ pub(super) fn write(account: &Account, limits: &EffectiveLimits, now: Moment, ou
     out.extend_from_slice(b"ratelimit: ");
     let mut first = true;
     if let Some(rule) = limits.rate() {
-        let (left, until_full_ns) = account.rate.level(rule, now.mono_ns);
+        let (left, until_full_ns) = account.rate_level(rule, now.mono_ns);
         item("rate", left, until_full_ns.div_ceil(1_000_000_000), &mut first, out);
     }
     for quota in limits.quotas() {

@@ -50,7 +50,11 @@ impl Keeper {
     }
 
     pub(super) fn desk<L: Ledger>(&self, ledger: Arc<L>, clock: Clock) -> Desk<L> {
-        Desk { ledger, clock, lines: Arc::clone(&self.lines), begun: OnceCell::new() }
+        Keeper::desk_of(&self.lines, ledger, clock)
+    }
+
+    pub(super) fn desk_of<B: UsageBook>(lines: &Arc<Lines>, ledger: Arc<B>, clock: Clock) -> Desk<B> {
+        Desk { ledger, clock, lines: Arc::clone(lines), begun: OnceCell::new() }
     }
 
     /// Serves the limiter until `shutdown` completes, then records everything and hands all leases back. Runs on a

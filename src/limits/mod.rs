@@ -7,6 +7,7 @@
 mod account;
 mod admit;
 mod calendar;
+mod decide;
 mod effective;
 mod fields;
 mod gathered;
@@ -19,6 +20,7 @@ mod rate;
 mod renewal;
 mod returning;
 mod settlement;
+pub mod slices;
 mod snapshot;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -33,4 +35,5 @@ pub use ledger::{
 };
 pub use paths::{Path, PathTally};
 pub use quota::Span;
+pub use slices::{FleetKeeper, FleetStanding, FleetView, Seat};
 pub use snapshot::{LimitKind, LimitUse};

@@ -53,7 +53,7 @@ impl Plan {
         }
         for quota in job.limits.quotas() {
             let span = || window_at(quota.per, job.limits.zone(), now.unix);
-            plan.ask_quota(*quota, block, now.unix, span, asks);
+            plan.ask_quota(*quota, block, now, span, asks);
         }
         plan
     }
@@ -89,11 +89,11 @@ impl Plan {
         &mut self,
         quota: Quota,
         block: u64,
-        now: UnixMillis,
+        now: Moment,
         span: impl Fn() -> super::quota::Span,
         asks: &mut Asks,
     ) {
-        let lease = self.account.quota(quota.per).load_full().filter(|lease| lease.span.holds(now));
+        let lease = self.account.quota(quota.per).load_full().filter(|lease| lease.span.holds(now.unix));
         let (held, granted) = match &lease {
             Some(lease) if lease.is_anchored() => (Held::Total(lease.granted()), lease.granted()),
             Some(lease) => (Held::Unknown { unsecured: lease.granted() }, lease.granted()),

@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::domain::clock::UnixMillis;
+use crate::domain::clock::{Moment, UnixMillis};
 
 /// A wall clock that is set back by less than this keeps the window it was in: nobody gains a second quota.
 pub(crate) const SET_BACK_MS_MAX: u64 = 60_000;
@@ -56,6 +56,11 @@ pub(crate) struct QuotaLease {
     renew_at: AtomicU64,
     /// Whether the record of earlier processes is contained in the numbers. Written by the keeper alone.
     anchored: AtomicBool,
+    /// In a fleet: how much of both numbers is granted to others. Written by the keeper alone.
+    elsewhere: AtomicU64,
+    /// In a fleet: where all is granted, on the monotonic clock the time from which on to ask whether others gave
+    /// something back. `u64::MAX` where nothing can come back.
+    again_ns: AtomicU64,
 }
 
 impl QuotaLease {
@@ -67,18 +72,29 @@ impl QuotaLease {
             granted: AtomicU64::new(used),
             renew_at: AtomicU64::new(u64::MAX),
             anchored: AtomicBool::new(anchored),
+            elsewhere: AtomicU64::new(0),
+            again_ns: AtomicU64::new(u64::MAX),
         }
     }
 
-    pub(crate) fn standing(&self, limit: u64, now: UnixMillis) -> Standing {
-        if !self.span.holds(now) {
+    /// A lease on `span` of which `elsewhere` are granted to other gateways, and here `own`, `used` of them used.
+    pub(crate) fn shared(span: Span, elsewhere: u64, own: u64, used: u64) -> QuotaLease {
+        let lease = QuotaLease::new(span, elsewhere.saturating_add(used), true);
+        lease.elsewhere.store(elsewhere, Ordering::Relaxed);
+        lease.grant(elsewhere.saturating_add(own));
+        lease
+    }
+
+    pub(crate) fn standing(&self, limit: u64, now: Moment) -> Standing {
+        if !self.span.holds(now.unix) {
             return Standing::Lapsed;
         }
         let used = self.used.load(Ordering::Relaxed);
         if used == RETIRED {
             Standing::Lapsed
         } else if used >= limit {
-            Standing::UsedUp
+            let again = now.mono_ns >= self.again_ns.load(Ordering::Relaxed);
+            if again { Standing::Lapsed } else { Standing::UsedUp }
         } else if used >= self.granted.load(Ordering::Relaxed) {
             Standing::Lapsed
         } else {
@@ -145,6 +161,31 @@ impl QuotaLease {
         });
         self.granted.fetch_add(earlier, Ordering::Relaxed);
         self.anchored.store(true, Ordering::Relaxed);
+    }
+
+    /// Of what is used and granted, the part that is granted to others.
+    pub(crate) fn elsewhere(&self) -> u64 {
+        self.elsewhere.load(Ordering::Relaxed)
+    }
+
+    /// Takes in that `elsewhere` are granted to others, no fewer than before, and here `own`. For the keeper alone.
+    pub(crate) fn share(&self, elsewhere: u64, own: u64) {
+        let more = elsewhere.saturating_sub(self.elsewhere.swap(elsewhere, Ordering::Relaxed));
+        // Use first: between the two stores a request may wait, and none may pass.
+        let _ = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+            (used != RETIRED).then(|| used.saturating_add(more))
+        });
+        self.grant(elsewhere.saturating_add(own));
+    }
+
+    /// From `again_ns` on, ask anew though all is granted.
+    pub(crate) fn ask_again(&self, again_ns: u64) {
+        self.again_ns.store(again_ns, Ordering::Relaxed);
+    }
+
+    /// Whether others may give back what would be granted here.
+    pub(crate) fn may_reopen(&self) -> bool {
+        self.again_ns.load(Ordering::Relaxed) != u64::MAX
     }
 
     /// Ends the lease and returns what was used: nothing can be spent afterwards. `None` where it had ended before.

@@ -52,7 +52,7 @@ impl Account {
     pub fn snapshot(&self, limits: &EffectiveLimits, now: Moment) -> Vec<LimitUse> {
         let mut lines = Vec::new();
         if let (Some(rule), Some(rate)) = (limits.rate(), limits.limits().rate) {
-            let (remaining, until_full_ns) = self.rate.level(rule, now.mono_ns);
+            let (remaining, until_full_ns) = self.rate_level(rule, now.mono_ns);
             lines.push(LimitUse {
                 kind: LimitKind::Rate,
                 per: Some(rate.per.as_str()),

@@ -7,6 +7,7 @@ use sqlx::FromRow;
 
 use super::column::parse;
 use super::database::Database;
+use super::engine::query;
 use super::error::StoreError;
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::{AuditId, OrganizationId};
@@ -97,28 +98,28 @@ const LINES_BEFORE: &str = r"SELECT id, at, actor, action, subject, subject_name
      AND ($9 = '' OR action = $9) AND at >= $10 AND at < $11 ORDER BY id DESC LIMIT $12";
 
 impl Database {
-    /// Up to `limit` lines of an organization that `query` finds, newest first, from before `before`.
+    /// Up to `limit` lines of an organization that are `sought`, newest first, from before `before`.
     pub(crate) async fn audit(
         &self,
         organization: OrganizationId,
-        query: &AuditQuery,
+        sought: &AuditQuery,
         before: Option<AuditId>,
         limit: u32,
     ) -> Result<Vec<AuditLine>, StoreError> {
-        let actor = query.actor.as_deref().unwrap_or_default();
-        let subject = query.subject.as_deref().unwrap_or_default();
-        let rows: Vec<AuditRow> = sqlx::query_as(LINES_BEFORE)
+        let actor = sought.actor.as_deref().unwrap_or_default();
+        let subject = sought.subject.as_deref().unwrap_or_default();
+        let rows: Vec<AuditRow> = query(LINES_BEFORE)
             .bind(organization.to_string())
             .bind(before.map(|id| id.to_string()).unwrap_or_default())
-            .bind(query.actor_id.as_deref().unwrap_or_default())
+            .bind(sought.actor_id.as_deref().unwrap_or_default())
             .bind(containing(actor))
             .bind(containing(&actor.to_lowercase()))
             .bind(subject)
             .bind(containing(subject))
             .bind(containing(&subject.to_lowercase()))
-            .bind(query.action.as_deref().unwrap_or_default())
-            .bind(query.from.map_or(0, UnixMillis::as_i64))
-            .bind(query.to.map_or(i64::MAX, UnixMillis::as_i64))
+            .bind(sought.action.as_deref().unwrap_or_default())
+            .bind(sought.from.map_or(0, UnixMillis::as_i64))
+            .bind(sought.to.map_or(i64::MAX, UnixMillis::as_i64))
             .bind(i64::from(limit))
             .fetch_all(self.readers())
             .await?;

@@ -4,12 +4,12 @@
 //! without its audit row and its outbox row. Never commits by itself: a change that is dropped did not happen.
 
 use serde_json::to_string;
-use sqlx::{Sqlite, SqliteConnection, Transaction};
 use uuid::Uuid;
 
 use super::audit::FieldChange;
 use super::column::count;
 use super::database::Database;
+use super::engine::{Connection, Transaction, query};
 use super::error::StoreError;
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::OrganizationId;
@@ -128,7 +128,7 @@ impl From<&str> for Actor {
 
 /// An open change.
 pub(crate) struct Change {
-    transaction: Transaction<'static, Sqlite>,
+    transaction: Transaction,
     actor: Actor,
     at: UnixMillis,
     last: i64,
@@ -140,8 +140,8 @@ impl Database {
     pub(crate) async fn change(&self, actor: impl Into<Actor>) -> Result<Change, StoreError> {
         let mut transaction = self.writer().begin().await?;
         // An update that changes nothing: it takes the write lock (SQLite) or the row's lock (PostgreSQL).
-        let last = sqlx::query_scalar("UPDATE change_sequence SET last = last WHERE id = 1 RETURNING last")
-            .fetch_one(&mut *transaction)
+        let last = query("UPDATE change_sequence SET last = last WHERE id = 1 RETURNING last")
+            .fetch_number(&mut transaction)
             .await?;
         Ok(Change { transaction, actor: actor.into(), at: self.clock().now().unix, last })
     }
@@ -163,8 +163,8 @@ impl Change {
         self.actor = actor;
     }
 
-    pub(super) fn connection(&mut self) -> &mut SqliteConnection {
-        &mut self.transaction
+    pub(super) fn connection(&mut self) -> Connection<'_> {
+        self.transaction.connection()
     }
 
     /// Writes the outbox row and the audit row of one record that this change touched.
@@ -207,7 +207,7 @@ impl Change {
         key_hash: Option<SecretHash>,
     ) -> Result<(), StoreError> {
         self.last += 1;
-        sqlx::query(
+        query(
             "INSERT INTO changes (seq, kind, subject, at, organization_id, key_hash)
              VALUES ($1, $2, $3, $4, $5, $6)",
         )
@@ -217,7 +217,7 @@ impl Change {
         .bind(self.at.as_i64())
         .bind(organization.map(|id| id.to_string()))
         .bind(key_hash.map(|hash| hash.as_bytes().to_vec()))
-        .execute(&mut *self.transaction)
+        .execute(&mut self.transaction)
         .await?;
         Ok(())
     }
@@ -233,7 +233,7 @@ impl Change {
     ) -> Result<(), StoreError> {
         // Strings only: this cannot fail, and a line without its fields is better than none.
         let fields = if fields.is_empty() { None } else { to_string(fields).ok() };
-        sqlx::query(
+        query(
             "INSERT INTO audit (id, at, actor, actor_id, action, subject, subject_name, organization_id, fields)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
@@ -246,16 +246,16 @@ impl Change {
         .bind(subject_name)
         .bind(organization.map(|id| id.to_string()))
         .bind(fields)
-        .execute(&mut *self.transaction)
+        .execute(&mut self.transaction)
         .await?;
         Ok(())
     }
 
     /// Makes the change durable: when this returns, it survives a power cut. Gives the number of its last outbox row.
     pub(crate) async fn commit(mut self) -> Result<u64, StoreError> {
-        sqlx::query("UPDATE change_sequence SET last = $1 WHERE id = 1")
+        query("UPDATE change_sequence SET last = $1 WHERE id = 1")
             .bind(self.last)
-            .execute(&mut *self.transaction)
+            .execute(&mut self.transaction)
             .await?;
         self.transaction.commit().await?;
         Ok(count(self.last))

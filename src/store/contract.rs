@@ -2,6 +2,8 @@
 
 mod fleet;
 mod people;
+#[path = "../../tests/support/postgres.rs"]
+mod postgres;
 
 use self::fleet::{
     a_batch_counts_once_whatever_is_recorded_again, gateways_are_known_until_they_leave_or_are_long_silent,
@@ -17,6 +19,8 @@ use self::people::{
     members_are_listed_with_their_own_agents_and_lose_those_that_are_deleted,
     the_audit_log_pages_from_the_newest_and_finds_text_as_it_is_written,
 };
+use self::postgres::Postgres;
+use super::engine::query;
 use super::{Action, Database, StoreError};
 use crate::config::DatabaseUrl;
 use crate::domain::clock::{Clock, UnixMillis};
@@ -29,21 +33,45 @@ use crate::domain::secret::SecretHash;
 
 const NOW: UnixMillis = UnixMillis(1_800_000_000_123);
 
-struct Opened {
-    database: Database,
-    _folder: tempfile::TempDir,
+/// An engine with one new database, gone when dropped.
+pub(super) struct Engine {
+    pub(super) url: DatabaseUrl,
+    _folder: Option<tempfile::TempDir>,
+    _server: Option<Postgres>,
 }
 
-async fn sqlite() -> Opened {
-    let folder = tempfile::tempdir().unwrap();
-    let url = DatabaseUrl::Sqlite(folder.path().join("keystile.db"));
-    Opened { database: Database::open(&url, Clock::manual(NOW)).await.unwrap(), _folder: folder }
+impl Engine {
+    pub(super) fn sqlite() -> Engine {
+        let folder = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::Sqlite(folder.path().join("keystile.db"));
+        Engine { url, _folder: Some(folder), _server: None }
+    }
+
+    pub(super) fn postgres() -> Engine {
+        let server = Postgres::start();
+        let url = server.url().parse().unwrap();
+        Engine { url, _folder: None, _server: Some(server) }
+    }
+
+    pub(super) async fn open(&self, clock: &Clock) -> Database {
+        Database::open(&self.url, clock.clone()).await.unwrap()
+    }
 }
 
 macro_rules! on_every_engine {
     ($($test:ident),* $(,)?) => {
         mod on_sqlite {
-            $(#[tokio::test] async fn $test() { super::$test(&super::sqlite().await.database).await; })*
+            $(#[tokio::test] async fn $test() {
+                let engine = super::Engine::sqlite();
+                super::$test(&engine.open(&super::Clock::manual(super::NOW)).await).await;
+            })*
+        }
+
+        mod on_postgres {
+            $(#[tokio::test] async fn $test() {
+                let engine = super::Engine::postgres();
+                super::$test(&engine.open(&super::Clock::manual(super::NOW)).await).await;
+            })*
         }
     };
 }
@@ -206,7 +234,9 @@ async fn updates_touch_what_may_change_and_nothing_else(database: &Database) {
 }
 
 async fn sequence(database: &Database) -> Vec<i64> {
-    sqlx::query_scalar("SELECT seq FROM changes ORDER BY seq").fetch_all(database.readers()).await.unwrap()
+    let rows: Vec<(i64,)> =
+        query("SELECT seq FROM changes ORDER BY seq").fetch_all(database.readers()).await.unwrap();
+    rows.into_iter().map(|(seq,)| seq).collect()
 }
 
 async fn numbers_of_changes_have_no_gaps_and_follow_the_commits(database: &Database) {
@@ -250,7 +280,7 @@ async fn lists_go_on_behind_the_last_record_seen(database: &Database) {
 async fn counts_of_use_are_summed_by_span(database: &Database) {
     let key = KeyId::generate();
     for minute in [0_i64, 60_000, 900_000] {
-        sqlx::query("INSERT INTO usage VALUES ($1, $2, 1, 2, 3, 4, 5, 6)")
+        query("INSERT INTO usage VALUES ($1, $2, 1, 2, 3, 4, 5, 6)")
             .bind(key.to_string())
             .bind(minute)
             .execute(database.counters())

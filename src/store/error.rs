@@ -1,5 +1,7 @@
 //! What can go wrong between a query and its answer, sorted by what the caller can do about it.
 
+use sqlx::postgres::PgDatabaseError;
+
 /// A query failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -24,6 +26,8 @@ pub enum StoreError {
 
 /// SQLITE_IOERR and SQLITE_FULL: primary result codes of writes that found no room or a failing disk.
 const SQLITE_NO_ROOM: [i32; 2] = [10, 13];
+/// The same of PostgreSQL: disk_full and io_error.
+const POSTGRES_NO_ROOM: [&str; 2] = ["53100", "58030"];
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> StoreError {
@@ -31,7 +35,11 @@ impl From<sqlx::Error> for StoreError {
             if database.is_unique_violation() {
                 return StoreError::Taken(error);
             }
-            if sqlite_code(&error).is_some_and(|code| SQLITE_NO_ROOM.contains(&code)) {
+            let no_room = match database.try_downcast_ref::<PgDatabaseError>() {
+                Some(error) => POSTGRES_NO_ROOM.contains(&error.code()),
+                None => sqlite_code(&error).is_some_and(|code| SQLITE_NO_ROOM.contains(&code)),
+            };
+            if no_room {
                 return StoreError::NoRoom(error);
             }
         }

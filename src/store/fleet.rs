@@ -6,8 +6,10 @@
 use super::change::Action;
 use super::column::{count, parse};
 use super::database::Database;
+use super::engine::query;
 use super::error::StoreError;
 use super::keys::hash;
+use super::server::SessionLock;
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::{GatewayId, OrganizationId};
 use crate::domain::secret::SecretHash;
@@ -17,12 +19,19 @@ const KNOWN_FOR_MS: u64 = 30 * 86_400_000;
 
 /// The right to be the one that publishes. Gone when dropped, and when the process ends.
 #[derive(Debug)]
-pub struct PublisherLock {}
+pub struct PublisherLock {
+    /// None where one process serves the database alone.
+    session: Option<SessionLock>,
+}
 
 impl PublisherLock {
-    /// Whether the right is still there, as far as the database says now.
+    /// Whether the right is still there, as far as the database says now. To be asked every few seconds: a server gives
+    /// the right of whoever does not ask for 15 s to another, so that a frozen process keeps nobody from publishing.
     pub async fn is_held(&mut self) -> bool {
-        true
+        match &mut self.session {
+            Some(session) => session.is_held().await,
+            None => true,
+        }
     }
 }
 
@@ -76,37 +85,39 @@ const KNOWN: &str = "SELECT gateway_id, name, version, address, goes_on_ms, firs
 impl Database {
     /// The right to publish; `None` where another console has it. One process serves a file, so there it is always had.
     pub async fn publisher_lock(&self) -> Result<Option<PublisherLock>, StoreError> {
-        Ok(Some(PublisherLock {}))
+        let Some(server) = self.server() else { return Ok(Some(PublisherLock { session: None })) };
+        let session = SessionLock::publish(server).await?;
+        Ok(session.map(|session| PublisherLock { session: Some(session) }))
     }
 
     /// A term that no publisher had before.
     pub async fn next_term(&self) -> Result<u64, StoreError> {
-        let next = sqlx::query_scalar("UPDATE fleet SET term = term + 1 WHERE id = 1 RETURNING term");
-        Ok(count(next.fetch_one(self.writer()).await?))
+        let next = query("UPDATE fleet SET term = term + 1 WHERE id = 1 RETURNING term");
+        Ok(count(next.fetch_number(self.writer()).await?))
     }
 
     /// The epoch that was given out last; 0 before the first.
     pub async fn fleet_epoch(&self) -> Result<u64, StoreError> {
-        let epoch = sqlx::query_scalar("SELECT epoch FROM fleet WHERE id = 1");
-        Ok(count(epoch.fetch_one(self.readers()).await?))
+        let epoch = query("SELECT epoch FROM fleet WHERE id = 1");
+        Ok(count(epoch.fetch_number(self.readers()).await?))
     }
 
     /// An epoch that no lineage had before.
     pub async fn next_epoch(&self) -> Result<u64, StoreError> {
-        let next = sqlx::query_scalar("UPDATE fleet SET epoch = epoch + 1 WHERE id = 1 RETURNING epoch");
-        Ok(count(next.fetch_one(self.writer()).await?))
+        let next = query("UPDATE fleet SET epoch = epoch + 1 WHERE id = 1 RETURNING epoch");
+        Ok(count(next.fetch_number(self.writer()).await?))
     }
 
     /// The number of the last change that is committed; 0 before the first.
     pub async fn last_change(&self) -> Result<u64, StoreError> {
-        let last = sqlx::query_scalar("SELECT last FROM change_sequence WHERE id = 1");
-        Ok(count(last.fetch_one(self.readers()).await?))
+        let last = query("SELECT last FROM change_sequence WHERE id = 1");
+        Ok(count(last.fetch_number(self.readers()).await?))
     }
 
     /// Up to `limit` changes behind `seq`, in order, without gaps among them. Where `seq` is below what
     /// [`Database::prune_changes`] has left, the first of them does not follow it.
     pub async fn changes_after(&self, seq: u64, limit: u32) -> Result<Vec<ChangeNote>, StoreError> {
-        let rows: Vec<NoteColumns> = sqlx::query_as(CHANGES_AFTER)
+        let rows: Vec<NoteColumns> = query(CHANGES_AFTER)
             .bind(i64::try_from(seq).unwrap_or(i64::MAX))
             .bind(i64::from(limit))
             .fetch_all(self.readers())
@@ -118,15 +129,15 @@ impl Database {
     pub async fn prune_changes(&self, before_seq: u64) -> Result<u64, StoreError> {
         const PRUNE: &str = "DELETE FROM changes WHERE seq IN
              (SELECT seq FROM changes WHERE seq < $1 ORDER BY seq LIMIT 5000)";
-        let pruned = sqlx::query(PRUNE).bind(i64::try_from(before_seq).unwrap_or(i64::MAX));
-        Ok(pruned.execute(self.writer()).await?.rows_affected())
+        let pruned = query(PRUNE).bind(i64::try_from(before_seq).unwrap_or(i64::MAX));
+        Ok(pruned.execute(self.writer()).await?)
     }
 
     /// Writes down which gateways were seen. A life that has left stays left.
     pub async fn remember_gateways(&self, seen: &[SeenGateway]) -> Result<(), StoreError> {
         let mut transaction = self.writer().begin().await?;
         for one in seen {
-            sqlx::query(SEEN)
+            query(SEEN)
                 .bind(one.gateway.to_string())
                 .bind(&one.name)
                 .bind(&one.version)
@@ -134,7 +145,7 @@ impl Database {
                 .bind(i64::try_from(one.goes_on_ms).unwrap_or(i64::MAX))
                 .bind(one.first_seen.as_i64())
                 .bind(one.last_seen.as_i64())
-                .execute(&mut *transaction)
+                .execute(&mut transaction)
                 .await?;
         }
         transaction.commit().await?;
@@ -144,14 +155,13 @@ impl Database {
     /// Gateways that have not left and were seen within 30 days.
     pub async fn known_gateways(&self) -> Result<Vec<SeenGateway>, StoreError> {
         let since = UnixMillis(self.clock().now().unix.0.saturating_sub(KNOWN_FOR_MS));
-        let rows: Vec<GatewayColumns> =
-            sqlx::query_as(KNOWN).bind(since.as_i64()).fetch_all(self.readers()).await?;
+        let rows: Vec<GatewayColumns> = query(KNOWN).bind(since.as_i64()).fetch_all(self.readers()).await?;
         rows.into_iter().map(seen).collect()
     }
 
     /// Writes down that a life of a gateway is over: it admits nothing any more.
     pub async fn gateway_left(&self, gateway: GatewayId) -> Result<(), StoreError> {
-        sqlx::query("UPDATE fleet_gateways SET left_at = $2 WHERE gateway_id = $1 AND left_at IS NULL")
+        query("UPDATE fleet_gateways SET left_at = $2 WHERE gateway_id = $1 AND left_at IS NULL")
             .bind(gateway.to_string())
             .bind(self.clock().now().unix.as_i64())
             .execute(self.writer())

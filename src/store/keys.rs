@@ -8,6 +8,7 @@ use sqlx::FromRow;
 use super::change::Change;
 use super::column::{count, limits, limits_text, parse};
 use super::database::Database;
+use super::engine::query;
 use super::error::StoreError;
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::{AgentId, KeyId, OrganizationId};
@@ -97,7 +98,7 @@ impl Database {
         organization: OrganizationId,
         key: KeyId,
     ) -> Result<Option<(Key, SecretHash)>, StoreError> {
-        let row: Option<KeyRow> = sqlx::query_as(KEY_BY_ID)
+        let row: Option<KeyRow> = query(KEY_BY_ID)
             .bind(organization.to_string())
             .bind(key.to_string())
             .fetch_optional(self.readers())
@@ -112,7 +113,7 @@ impl Database {
         after: Option<KeyId>,
         limit: u32,
     ) -> Result<Vec<Key>, StoreError> {
-        let rows: Vec<KeyRow> = sqlx::query_as(KEYS_AFTER)
+        let rows: Vec<KeyRow> = query(KEYS_AFTER)
             .bind(organization.to_string())
             .bind(after.map(|id| id.to_string()).unwrap_or_default())
             .bind(i64::from(limit))
@@ -123,8 +124,7 @@ impl Database {
 
     /// How many keys an organization has.
     pub(crate) async fn key_count(&self, organization: OrganizationId) -> Result<u64, StoreError> {
-        let found: i64 =
-            sqlx::query_scalar(KEY_COUNT).bind(organization.to_string()).fetch_one(self.readers()).await?;
+        let found = query(KEY_COUNT).bind(organization.to_string()).fetch_number(self.readers()).await?;
         Ok(count(found))
     }
 }
@@ -136,7 +136,7 @@ impl Change {
         organization: OrganizationId,
         key: KeyId,
     ) -> Result<Option<(Key, SecretHash)>, StoreError> {
-        let row: Option<KeyRow> = sqlx::query_as(KEY_BY_ID)
+        let row: Option<KeyRow> = query(KEY_BY_ID)
             .bind(organization.to_string())
             .bind(key.to_string())
             .fetch_optional(self.connection())
@@ -149,10 +149,8 @@ impl Change {
         &mut self,
         organization: OrganizationId,
     ) -> Result<Vec<(Key, SecretHash)>, StoreError> {
-        let rows: Vec<KeyRow> = sqlx::query_as(KEYS_OF_ORGANIZATION)
-            .bind(organization.to_string())
-            .fetch_all(self.connection())
-            .await?;
+        let rows: Vec<KeyRow> =
+            query(KEYS_OF_ORGANIZATION).bind(organization.to_string()).fetch_all(self.connection()).await?;
         rows.into_iter().map(KeyRow::read).collect()
     }
 
@@ -169,14 +167,13 @@ impl Change {
 
     /// How many keys an organization has. Holds until this change ends, because no other runs beside it.
     pub(crate) async fn key_count(&mut self, organization: OrganizationId) -> Result<u64, StoreError> {
-        let found: i64 =
-            sqlx::query_scalar(KEY_COUNT).bind(organization.to_string()).fetch_one(self.connection()).await?;
+        let found = query(KEY_COUNT).bind(organization.to_string()).fetch_number(self.connection()).await?;
         Ok(count(found))
     }
 
     /// Adds a key under the hash of its secret.
     pub(crate) async fn insert_key(&mut self, key: &Key, hash: SecretHash) -> Result<(), StoreError> {
-        sqlx::query(
+        query(
             "INSERT INTO keys (id, organization_id, agent_id, name, hash, access, hint, created_at, created_by,
              last_used_at, expires_at, disabled, limits, revision)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, NULL, $10, $11, $12, $13)",
@@ -201,7 +198,7 @@ impl Change {
 
     /// Writes what may change of a key as it is now: never scope, access or hash, and never when it was used.
     pub(crate) async fn update_key(&mut self, key: &Key) -> Result<(), StoreError> {
-        sqlx::query(
+        query(
             "UPDATE keys SET name = $2, expires_at = $3, disabled = $4, limits = $5, revision = $6
              WHERE id = $1",
         )
@@ -218,10 +215,7 @@ impl Change {
 
     /// Deletes a key.
     pub(crate) async fn delete_key(&mut self, key: KeyId) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM keys WHERE id = $1")
-            .bind(key.to_string())
-            .execute(self.connection())
-            .await?;
+        query("DELETE FROM keys WHERE id = $1").bind(key.to_string()).execute(self.connection()).await?;
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use super::column::{limits, parse};
 use super::database::Database;
+use super::engine::query;
 use super::error::StoreError;
 use super::keys::{access, hash, scope};
 use crate::domain::clock::UnixMillis;
@@ -81,7 +82,7 @@ impl Database {
     /// Adds the agents to organizations that come in the order of their ids.
     async fn with_agents(&self, page: Vec<Organization>) -> Result<Vec<OrganizationFacts>, StoreError> {
         let (Some(first), Some(last)) = (page.first(), page.last()) else { return Ok(Vec::new()) };
-        let rows: Vec<(String, String, String)> = sqlx::query_as(AGENTS)
+        let rows: Vec<(String, String, String)> = query(AGENTS)
             .bind(first.id.to_string())
             .bind(last.id.to_string())
             .fetch_all(self.readers())
@@ -104,13 +105,13 @@ impl Database {
 
     /// What gateways need of a key; `None` where it is gone.
     pub async fn key_facts(&self, key: KeyId) -> Result<Option<KeyFacts>, StoreError> {
-        let row = sqlx::query_as(KEY).bind(key.to_string()).fetch_optional(self.readers()).await?;
+        let row = query(KEY).bind(key.to_string()).fetch_optional(self.readers()).await?;
         row.map(facts).transpose()
     }
 
     /// As [`Database::key_facts`] for every key of an organization.
     pub async fn keys_of(&self, organization: OrganizationId) -> Result<Vec<KeyFacts>, StoreError> {
-        let rows = sqlx::query_as(KEYS_OF).bind(organization.to_string()).fetch_all(self.readers()).await?;
+        let rows = query(KEYS_OF).bind(organization.to_string()).fetch_all(self.readers()).await?;
         rows.into_iter().map(facts).collect()
     }
 
@@ -120,7 +121,7 @@ impl Database {
         after: Option<KeyId>,
         limit: u32,
     ) -> Result<Vec<KeyFacts>, StoreError> {
-        let rows = sqlx::query_as(KEYS_AFTER)
+        let rows = query(KEYS_AFTER)
             .bind(after.map(|id| id.to_string()).unwrap_or_default())
             .bind(i64::from(limit))
             .fetch_all(self.readers())

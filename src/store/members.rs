@@ -5,11 +5,12 @@
 
 use std::collections::HashMap;
 
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::FromRow;
 
 use super::change::Change;
 use super::column::{count, parse};
 use super::database::Database;
+use super::engine::{Connection, query};
 use super::error::StoreError;
 use super::people::role;
 use crate::domain::clock::UnixMillis;
@@ -78,12 +79,11 @@ const AGENTS_OF_MEMBERS: &str = "SELECT ma.member_id, ma.agent_id FROM member_ag
 const AGENTS_OF_MEMBER: &str = "SELECT agent_id FROM member_agents WHERE member_id = $1 ORDER BY agent_id";
 
 async fn with_agents(
-    connection: &mut SqliteConnection,
+    connection: Connection<'_>,
     row: Option<MemberRow>,
 ) -> Result<Option<Member>, StoreError> {
     let Some(row) = row else { return Ok(None) };
-    let agents: Vec<String> =
-        sqlx::query_scalar(AGENTS_OF_MEMBER).bind(&row.id).fetch_all(connection).await?;
+    let agents = query(AGENTS_OF_MEMBER).bind(&row.id).fetch_texts(connection).await?;
     let agents = agents.iter().map(|id| parse("member", "agent_id", id)).collect::<Result<_, _>>()?;
     row.read(agents).map(Some)
 }
@@ -95,23 +95,21 @@ impl Database {
         organization: OrganizationId,
         member: MemberId,
     ) -> Result<Option<Member>, StoreError> {
-        let mut connection = self.readers().acquire().await?;
-        let row = sqlx::query_as(MEMBER_BY_ID)
+        let mut instant = self.readers().begin_instant().await?;
+        let row = query(MEMBER_BY_ID)
             .bind(organization.to_string())
             .bind(member.to_string())
-            .fetch_optional(&mut *connection)
+            .fetch_optional(&mut instant)
             .await?;
-        with_agents(&mut connection, row).await
+        with_agents(instant.connection(), row).await
     }
 
     /// The member whose invitation has this hash, over or not.
     pub(crate) async fn member_by_invitation(&self, hash: SecretHash) -> Result<Option<Member>, StoreError> {
-        let mut connection = self.readers().acquire().await?;
-        let row = sqlx::query_as(MEMBER_BY_INVITATION)
-            .bind(hash.as_bytes().as_slice())
-            .fetch_optional(&mut *connection)
-            .await?;
-        with_agents(&mut connection, row).await
+        let mut instant = self.readers().begin_instant().await?;
+        let row =
+            query(MEMBER_BY_INVITATION).bind(hash.as_bytes().as_slice()).fetch_optional(&mut instant).await?;
+        with_agents(instant.connection(), row).await
     }
 
     /// Up to `limit` members of an organization, oldest first, from behind `after`.
@@ -122,14 +120,14 @@ impl Database {
         limit: u32,
     ) -> Result<Vec<Member>, StoreError> {
         let organization = organization.to_string();
-        let rows: Vec<MemberRow> = sqlx::query_as(MEMBERS_AFTER)
+        let rows: Vec<MemberRow> = query(MEMBERS_AFTER)
             .bind(&organization)
             .bind(after.map(|id| id.to_string()).unwrap_or_default())
             .bind(i64::from(limit))
             .fetch_all(self.readers())
             .await?;
         let agents: Vec<(String, String)> =
-            sqlx::query_as(AGENTS_OF_MEMBERS).bind(&organization).fetch_all(self.readers()).await?;
+            query(AGENTS_OF_MEMBERS).bind(&organization).fetch_all(self.readers()).await?;
         let mut of: HashMap<&str, Vec<AgentId>> = HashMap::new();
         for (member, agent) in &agents {
             of.entry(member).or_default().push(parse("member", "agent_id", agent)?);
@@ -150,7 +148,7 @@ impl Change {
         organization: OrganizationId,
         member: MemberId,
     ) -> Result<Option<Member>, StoreError> {
-        let row = sqlx::query_as(MEMBER_BY_ID)
+        let row = query(MEMBER_BY_ID)
             .bind(organization.to_string())
             .bind(member.to_string())
             .fetch_optional(self.connection())
@@ -163,7 +161,7 @@ impl Change {
         &mut self,
         hash: SecretHash,
     ) -> Result<Option<Member>, StoreError> {
-        let row = sqlx::query_as(MEMBER_BY_INVITATION)
+        let row = query(MEMBER_BY_INVITATION)
             .bind(hash.as_bytes().as_slice())
             .fetch_optional(self.connection())
             .await?;
@@ -173,7 +171,7 @@ impl Change {
     /// Every place of a person, held or not, without agents.
     pub(crate) async fn members_of_person(&mut self, person: PersonId) -> Result<Vec<Member>, StoreError> {
         let rows: Vec<MemberRow> =
-            sqlx::query_as(MEMBERS_OF_PERSON).bind(person.to_string()).fetch_all(self.connection()).await?;
+            query(MEMBERS_OF_PERSON).bind(person.to_string()).fetch_all(self.connection()).await?;
         rows.into_iter().map(|row| row.read(Vec::new())).collect()
     }
 
@@ -185,7 +183,7 @@ impl Change {
         const COUNTS: &str = "SELECT COUNT(*), COUNT(CASE WHEN role = 'organization-admin' AND accepted
              AND NOT disabled THEN 1 END) FROM members WHERE organization_id = $1";
         let (all, admins): (i64, i64) =
-            sqlx::query_as(COUNTS).bind(organization.to_string()).fetch_one(self.connection()).await?;
+            query(COUNTS).bind(organization.to_string()).fetch_one(self.connection()).await?;
         Ok((count(all), count(admins)))
     }
 
@@ -196,7 +194,7 @@ impl Change {
         invitation: Option<SecretHash>,
     ) -> Result<(), StoreError> {
         let (accepted, disabled, until) = columns(member);
-        sqlx::query(
+        query(
             "INSERT INTO members (id, organization_id, person_id, role, accepted, disabled, invitation_hash,
              invited_until, created_at, revision) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         )
@@ -217,14 +215,14 @@ impl Change {
 
     /// Writes role, agents, revision and whether a member is disabled as they are now. Whether they have come stays.
     pub(crate) async fn update_member(&mut self, member: &Member) -> Result<(), StoreError> {
-        sqlx::query("UPDATE members SET role = $2, disabled = $3, revision = $4 WHERE id = $1")
+        query("UPDATE members SET role = $2, disabled = $3, revision = $4 WHERE id = $1")
             .bind(member.id.to_string())
             .bind(member.role.as_str())
             .bind(member.state == MemberState::Disabled)
             .bind(i64::try_from(member.revision).unwrap_or(i64::MAX))
             .execute(self.connection())
             .await?;
-        sqlx::query("DELETE FROM member_agents WHERE member_id = $1")
+        query("DELETE FROM member_agents WHERE member_id = $1")
             .bind(member.id.to_string())
             .execute(self.connection())
             .await?;
@@ -233,7 +231,7 @@ impl Change {
 
     async fn put_member_agents(&mut self, member: &Member) -> Result<(), StoreError> {
         for agent in &member.agents {
-            sqlx::query("INSERT INTO member_agents (member_id, agent_id) VALUES ($1, $2)")
+            query("INSERT INTO member_agents (member_id, agent_id) VALUES ($1, $2)")
                 .bind(member.id.to_string())
                 .bind(agent.to_string())
                 .execute(self.connection())
@@ -249,7 +247,7 @@ impl Change {
         invitation: SecretHash,
         until: UnixMillis,
     ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE members SET invitation_hash = $2, invited_until = $3 WHERE id = $1")
+        query("UPDATE members SET invitation_hash = $2, invited_until = $3 WHERE id = $1")
             .bind(member.to_string())
             .bind(invitation.as_bytes().as_slice())
             .bind(until.as_i64())
@@ -260,7 +258,7 @@ impl Change {
 
     /// Writes that a member has come. Their invitation is used up.
     pub(crate) async fn accept_invitation(&mut self, member: MemberId) -> Result<(), StoreError> {
-        sqlx::query(
+        query(
             "UPDATE members SET accepted = $2, invitation_hash = NULL, invited_until = NULL, revision = revision + 1
              WHERE id = $1",
         )
@@ -277,16 +275,15 @@ impl Change {
         organization: OrganizationId,
     ) -> Result<Vec<PersonId>, StoreError> {
         let organization = organization.to_string();
-        let people: Vec<String> =
-            sqlx::query_scalar("SELECT person_id FROM members WHERE organization_id = $1")
-                .bind(&organization)
-                .fetch_all(self.connection())
-                .await?;
+        let people = query("SELECT person_id FROM members WHERE organization_id = $1")
+            .bind(&organization)
+            .fetch_texts(self.connection())
+            .await?;
         for statement in [
             "DELETE FROM member_agents WHERE member_id IN (SELECT id FROM members WHERE organization_id = $1)",
             "DELETE FROM members WHERE organization_id = $1",
         ] {
-            sqlx::query(statement).bind(&organization).execute(self.connection()).await?;
+            query(statement).bind(&organization).execute(self.connection()).await?;
         }
         people.iter().map(|id| parse("member", "person_id", id)).collect()
     }
@@ -296,7 +293,7 @@ impl Change {
         for statement in
             ["DELETE FROM member_agents WHERE member_id = $1", "DELETE FROM members WHERE id = $1"]
         {
-            sqlx::query(statement).bind(member.to_string()).execute(self.connection()).await?;
+            query(statement).bind(member.to_string()).execute(self.connection()).await?;
         }
         Ok(())
     }

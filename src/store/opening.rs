@@ -12,8 +12,10 @@ use std::time::Duration;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
-use super::database::MIGRATOR;
 use super::error::sqlite_code;
+pub(super) use super::schema::Applied;
+use super::schema::{self, Unfit};
+use super::server::ServerError;
 
 /// Every SQLite database begins with these bytes (the file format's section 1.3).
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
@@ -125,6 +127,9 @@ pub enum OpenError {
         #[source]
         source: sqlx::migrate::MigrateError,
     },
+    /// A database on a server was not opened.
+    #[error(transparent)]
+    Server(#[from] ServerError),
 }
 
 /// Makes the folder (only for this user) and an empty file (only for this user) where there is none, and returns the
@@ -167,17 +172,6 @@ pub(super) async fn inspect(path: &Path) -> Result<Applied, OpenError> {
     verdict
 }
 
-/// How much of the schema a file has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Applied {
-    /// A new file.
-    Nothing,
-    /// Ours, with steps to do.
-    Older,
-    /// Ours and up to date.
-    All,
-}
-
 async fn judge(
     connection: &mut SqliteConnection,
     path: &Path,
@@ -199,25 +193,22 @@ async fn judge(
             .fetch_all(&mut *connection)
             .await
             .map_err(failed)?;
-    let known = MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or(0);
-    if let Some((found, _)) = applied.last().filter(|(version, _)| *version > known) {
-        return Err(OpenError::Newer { path: path.to_owned(), found: *found, known });
-    }
-    for (version, checksum) in &applied {
-        let same = MIGRATOR.iter().any(|own| own.version == *version && *own.checksum == **checksum);
-        if !same {
-            return Err(OpenError::Altered { path: path.to_owned(), version: *version });
+    let found = schema::judge(&schema::SQLITE, &applied).map_err(|unfit| {
+        let path = path.to_owned();
+        match unfit {
+            Unfit::Newer { found, known } => OpenError::Newer { path, found, known },
+            Unfit::Altered { version } => OpenError::Altered { path, version },
         }
-    }
+    })?;
     if size_bytes <= WHOLE_CHECK_BYTES_MAX {
-        let found: String =
+        let said: String =
             sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(&mut *connection).await.map_err(failed)?;
-        if found != "ok" {
-            let detail = found.lines().next_back().unwrap_or("damaged pages").to_owned();
+        if said != "ok" {
+            let detail = said.lines().next_back().unwrap_or("damaged pages").to_owned();
             return Err(OpenError::Corrupt { path: path.to_owned(), detail });
         }
     }
-    Ok(if applied.len() == MIGRATOR.iter().count() { Applied::All } else { Applied::Older })
+    Ok(found)
 }
 
 /// Sorts what SQLite says while opening by what there is to do about it.

@@ -8,6 +8,7 @@ use sqlx::FromRow;
 use super::change::Change;
 use super::column::{count, limits, limits_text, parse};
 use super::database::Database;
+use super::engine::query;
 use super::error::StoreError;
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::{AgentId, OrganizationId};
@@ -76,7 +77,7 @@ impl Database {
     /// The organization with this id or slug.
     pub(crate) async fn organization(&self, reference: &str) -> Result<Option<Organization>, StoreError> {
         let row: Option<OrganizationRow> =
-            sqlx::query_as(ORGANIZATION_BY_REFERENCE).bind(reference).fetch_optional(self.readers()).await?;
+            query(ORGANIZATION_BY_REFERENCE).bind(reference).fetch_optional(self.readers()).await?;
         row.map(OrganizationRow::read).transpose()
     }
 
@@ -87,11 +88,8 @@ impl Database {
         limit: u32,
     ) -> Result<Vec<Organization>, StoreError> {
         let after = after.map(|id| id.to_string()).unwrap_or_default();
-        let rows: Vec<OrganizationRow> = sqlx::query_as(ORGANIZATIONS_AFTER)
-            .bind(after)
-            .bind(i64::from(limit))
-            .fetch_all(self.readers())
-            .await?;
+        let rows: Vec<OrganizationRow> =
+            query(ORGANIZATIONS_AFTER).bind(after).bind(i64::from(limit)).fetch_all(self.readers()).await?;
         rows.into_iter().map(OrganizationRow::read).collect()
     }
 
@@ -101,7 +99,7 @@ impl Database {
         organization: OrganizationId,
         reference: &str,
     ) -> Result<Option<Agent>, StoreError> {
-        let row: Option<AgentRow> = sqlx::query_as(AGENT_BY_REFERENCE)
+        let row: Option<AgentRow> = query(AGENT_BY_REFERENCE)
             .bind(organization.to_string())
             .bind(reference)
             .fetch_optional(self.readers())
@@ -116,7 +114,7 @@ impl Database {
         after: Option<AgentId>,
         limit: u32,
     ) -> Result<Vec<Agent>, StoreError> {
-        let rows: Vec<AgentRow> = sqlx::query_as(AGENTS_AFTER)
+        let rows: Vec<AgentRow> = query(AGENTS_AFTER)
             .bind(organization.to_string())
             .bind(after.map(|id| id.to_string()).unwrap_or_default())
             .bind(i64::from(limit))
@@ -129,10 +127,8 @@ impl Database {
 impl Change {
     /// The organization with this id or slug, as this change sees it.
     pub(crate) async fn organization(&mut self, reference: &str) -> Result<Option<Organization>, StoreError> {
-        let row: Option<OrganizationRow> = sqlx::query_as(ORGANIZATION_BY_REFERENCE)
-            .bind(reference)
-            .fetch_optional(self.connection())
-            .await?;
+        let row: Option<OrganizationRow> =
+            query(ORGANIZATION_BY_REFERENCE).bind(reference).fetch_optional(self.connection()).await?;
         row.map(OrganizationRow::read).transpose()
     }
 
@@ -142,7 +138,7 @@ impl Change {
         organization: OrganizationId,
         reference: &str,
     ) -> Result<Option<Agent>, StoreError> {
-        let row: Option<AgentRow> = sqlx::query_as(AGENT_BY_REFERENCE)
+        let row: Option<AgentRow> = query(AGENT_BY_REFERENCE)
             .bind(organization.to_string())
             .bind(reference)
             .fetch_optional(self.connection())
@@ -156,7 +152,7 @@ impl Change {
         organization: OrganizationId,
         limit: u32,
     ) -> Result<Vec<Agent>, StoreError> {
-        let rows: Vec<AgentRow> = sqlx::query_as(AGENTS_AFTER)
+        let rows: Vec<AgentRow> = query(AGENTS_AFTER)
             .bind(organization.to_string())
             .bind("")
             .bind(i64::from(limit))
@@ -170,7 +166,7 @@ impl Change {
         &mut self,
         organization: &Organization,
     ) -> Result<(), StoreError> {
-        sqlx::query(
+        query(
             "INSERT INTO organizations (id, slug, name, time_zone, limits, created_at, revision)
              VALUES ($1, $2, $3, $4, $5, $6, $7)",
         )
@@ -191,7 +187,7 @@ impl Change {
         &mut self,
         organization: &Organization,
     ) -> Result<(), StoreError> {
-        sqlx::query(
+        query(
             "UPDATE organizations SET slug = $2, name = $3, time_zone = $4, limits = $5, revision = $6
              WHERE id = $1",
         )
@@ -211,7 +207,7 @@ impl Change {
         &mut self,
         organization: OrganizationId,
     ) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM organizations WHERE id = $1")
+        query("DELETE FROM organizations WHERE id = $1")
             .bind(organization.to_string())
             .execute(self.connection())
             .await?;
@@ -220,7 +216,7 @@ impl Change {
 
     /// Adds an agent.
     pub(crate) async fn insert_agent(&mut self, agent: &Agent) -> Result<(), StoreError> {
-        sqlx::query(
+        query(
             "INSERT INTO agents (id, organization_id, slug, name, created_at, revision)
              VALUES ($1, $2, $3, $4, $5, $6)",
         )
@@ -237,7 +233,7 @@ impl Change {
 
     /// Writes an agent as it is now.
     pub(crate) async fn update_agent(&mut self, agent: &Agent) -> Result<(), StoreError> {
-        sqlx::query("UPDATE agents SET slug = $2, name = $3, revision = $4 WHERE id = $1")
+        query("UPDATE agents SET slug = $2, name = $3, revision = $4 WHERE id = $1")
             .bind(agent.id.to_string())
             .bind(agent.slug.as_str())
             .bind(agent.name.as_str())
@@ -251,7 +247,7 @@ impl Change {
     pub(crate) async fn delete_agent(&mut self, agent: AgentId) -> Result<(), StoreError> {
         for statement in ["DELETE FROM member_agents WHERE agent_id = $1", "DELETE FROM agents WHERE id = $1"]
         {
-            sqlx::query(statement).bind(agent.to_string()).execute(self.connection()).await?;
+            query(statement).bind(agent.to_string()).execute(self.connection()).await?;
         }
         Ok(())
     }

@@ -3,11 +3,12 @@
 //! Promises that a password leaves this module only as its argon2id hash, and only for whoever checks it. Nobody is in
 //! the table without a reason: a person with no place left, who is no operator, is deleted with their last one.
 
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::FromRow;
 
 use super::change::Change;
 use super::column::parse;
 use super::database::Database;
+use super::engine::{Connection, query};
 use super::error::StoreError;
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::{AgentId, MemberId, OrganizationId, PersonId};
@@ -88,9 +89,9 @@ const PLACE_AGENTS: &str = "SELECT ma.member_id, a.id, a.slug FROM member_agents
      JOIN members m ON m.id = ma.member_id JOIN agents a ON a.id = ma.agent_id
      WHERE m.person_id = $1 ORDER BY a.id";
 
-async fn places(connection: &mut SqliteConnection, person: PersonId) -> Result<Vec<Place>, StoreError> {
+async fn places(mut connection: Connection<'_>, person: PersonId) -> Result<Vec<Place>, StoreError> {
     let rows: Vec<(String, String, String, String, String)> =
-        sqlx::query_as(PLACES).bind(person.to_string()).fetch_all(&mut *connection).await?;
+        query(PLACES).bind(person.to_string()).fetch_all(connection.again()).await?;
     let mut found = Vec::with_capacity(rows.len());
     for (member, organization, slug, name, member_role) in rows {
         let record = format!("member {member}");
@@ -105,7 +106,7 @@ async fn places(connection: &mut SqliteConnection, person: PersonId) -> Result<V
     }
     if found.iter().any(|place| place.role == MemberRole::AgentAdmin) {
         let agents: Vec<(String, String, String)> =
-            sqlx::query_as(PLACE_AGENTS).bind(person.to_string()).fetch_all(&mut *connection).await?;
+            query(PLACE_AGENTS).bind(person.to_string()).fetch_all(connection.again()).await?;
         for (member, id, slug) in agents {
             let member: MemberId = parse("member", "id", &member)?;
             let agent = (parse("agent", "id", &id)?, parse("agent", "slug", &slug)?);
@@ -132,18 +133,18 @@ pub(super) fn role(record: &str, text: &str) -> Result<MemberRole, StoreError> {
 impl Database {
     /// The person with this id, and the places they hold.
     pub(crate) async fn person(&self, id: PersonId) -> Result<Option<(Credentials, Vec<Place>)>, StoreError> {
-        let mut connection = self.readers().acquire().await?;
+        let mut instant = self.readers().begin_instant().await?;
         let row: Option<PersonRow> =
-            sqlx::query_as(PERSON_BY_ID).bind(id.to_string()).fetch_optional(&mut *connection).await?;
+            query(PERSON_BY_ID).bind(id.to_string()).fetch_optional(&mut instant).await?;
         let Some(row) = row else { return Ok(None) };
-        let places = places(&mut connection, id).await?;
+        let places = places(instant.connection(), id).await?;
         Ok(Some((row.read()?, places)))
     }
 
     /// The person with this address.
     pub(crate) async fn person_by_email(&self, email: &Email) -> Result<Option<Credentials>, StoreError> {
         let row: Option<PersonRow> =
-            sqlx::query_as(PERSON_BY_EMAIL).bind(email.as_str()).fetch_optional(self.readers()).await?;
+            query(PERSON_BY_EMAIL).bind(email.as_str()).fetch_optional(self.readers()).await?;
         row.map(PersonRow::read).transpose()
     }
 }
@@ -155,7 +156,7 @@ impl Change {
         id: PersonId,
     ) -> Result<Option<(Credentials, Vec<Place>)>, StoreError> {
         let row: Option<PersonRow> =
-            sqlx::query_as(PERSON_BY_ID).bind(id.to_string()).fetch_optional(self.connection()).await?;
+            query(PERSON_BY_ID).bind(id.to_string()).fetch_optional(self.connection()).await?;
         let Some(row) = row else { return Ok(None) };
         let places = places(self.connection(), id).await?;
         Ok(Some((row.read()?, places)))
@@ -164,7 +165,7 @@ impl Change {
     /// The person with this address, as this change sees them.
     pub(crate) async fn person_by_email(&mut self, email: &Email) -> Result<Option<Credentials>, StoreError> {
         let row: Option<PersonRow> =
-            sqlx::query_as(PERSON_BY_EMAIL).bind(email.as_str()).fetch_optional(self.connection()).await?;
+            query(PERSON_BY_EMAIL).bind(email.as_str()).fetch_optional(self.connection()).await?;
         row.map(PersonRow::read).transpose()
     }
 
@@ -174,17 +175,14 @@ impl Change {
         issuer: &str,
         subject: &str,
     ) -> Result<Option<Credentials>, StoreError> {
-        let row: Option<PersonRow> = sqlx::query_as(PERSON_BY_OPENID)
-            .bind(issuer)
-            .bind(subject)
-            .fetch_optional(self.connection())
-            .await?;
+        let row: Option<PersonRow> =
+            query(PERSON_BY_OPENID).bind(issuer).bind(subject).fetch_optional(self.connection()).await?;
         row.map(PersonRow::read).transpose()
     }
 
     /// Adds a person.
     pub(crate) async fn insert_person(&mut self, new: &Credentials) -> Result<(), StoreError> {
-        sqlx::query(
+        query(
             "INSERT INTO people (id, email, name, time_zone, password_hash, openid_issuer, openid_subject, is_operator,
              created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
@@ -204,7 +202,7 @@ impl Change {
 
     /// Writes a person as they are now.
     pub(crate) async fn update_person(&mut self, now: &Credentials) -> Result<(), StoreError> {
-        sqlx::query(
+        query(
             "UPDATE people SET name = $2, time_zone = $3, password_hash = $4, openid_issuer = $5, openid_subject = $6,
              is_operator = $7 WHERE id = $1",
         )
@@ -225,7 +223,7 @@ impl Change {
         const LEFT: &str = "SELECT COUNT(*) FROM people p WHERE p.id = $1
              AND (p.is_operator OR EXISTS (SELECT 1 FROM members m WHERE m.person_id = p.id))";
         let id = id.to_string();
-        let stays: i64 = sqlx::query_scalar(LEFT).bind(&id).fetch_one(self.connection()).await?;
+        let stays = query(LEFT).bind(&id).fetch_number(self.connection()).await?;
         if stays > 0 {
             return Ok(());
         }
@@ -234,7 +232,7 @@ impl Change {
             "DELETE FROM browsers WHERE person_id = $1",
             "DELETE FROM people WHERE id = $1",
         ] {
-            sqlx::query(statement).bind(&id).execute(self.connection()).await?;
+            query(statement).bind(&id).execute(self.connection()).await?;
         }
         Ok(())
     }

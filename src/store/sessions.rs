@@ -8,6 +8,7 @@ use sqlx::FromRow;
 use super::change::Change;
 use super::column::parse;
 use super::database::Database;
+use super::engine::query;
 use super::error::StoreError;
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::{PersonId, SessionId};
@@ -73,7 +74,7 @@ impl Database {
         now: UnixMillis,
         idle_since: UnixMillis,
     ) -> Result<Option<Session>, StoreError> {
-        let row: Option<SessionRow> = sqlx::query_as(SESSION_BY_HASH)
+        let row: Option<SessionRow> = query(SESSION_BY_HASH)
             .bind(hash.as_bytes().as_slice())
             .bind(now.as_i64())
             .bind(idle_since.as_i64())
@@ -89,7 +90,7 @@ impl Database {
         now: UnixMillis,
         idle_since: UnixMillis,
     ) -> Result<Vec<Session>, StoreError> {
-        let rows: Vec<SessionRow> = sqlx::query_as(SESSIONS_OF_PERSON)
+        let rows: Vec<SessionRow> = query(SESSIONS_OF_PERSON)
             .bind(person.to_string())
             .bind(now.as_i64())
             .bind(idle_since.as_i64())
@@ -100,7 +101,7 @@ impl Database {
 
     /// Writes when a session was last used. Whether it is over does not change.
     pub(crate) async fn touch_session(&self, id: SessionId, at: UnixMillis) -> Result<(), StoreError> {
-        sqlx::query("UPDATE sessions SET seen_at = $2 WHERE id = $1 AND seen_at < $2")
+        query("UPDATE sessions SET seen_at = $2 WHERE id = $1 AND seen_at < $2")
             .bind(id.to_string())
             .bind(at.as_i64())
             .execute(self.counters())
@@ -117,11 +118,11 @@ impl Database {
     ) -> Result<bool, StoreError> {
         const BROWSER: &str =
             "SELECT COUNT(*) FROM browsers WHERE hash = $1 AND person_id = $2 AND expires_at > $3";
-        let found: i64 = sqlx::query_scalar(BROWSER)
+        let found = query(BROWSER)
             .bind(hash.as_bytes().as_slice())
             .bind(person.to_string())
             .bind(now.as_i64())
-            .fetch_one(self.readers())
+            .fetch_number(self.readers())
             .await?;
         Ok(found > 0)
     }
@@ -137,11 +138,8 @@ impl Change {
         sessions_max: u32,
     ) -> Result<(), StoreError> {
         let at = self.at().as_i64();
-        sqlx::query("DELETE FROM sessions WHERE expires_at <= $1")
-            .bind(at)
-            .execute(self.connection())
-            .await?;
-        sqlx::query(
+        query("DELETE FROM sessions WHERE expires_at <= $1").bind(at).execute(self.connection()).await?;
+        query(
             "INSERT INTO sessions (hash, id, person_id, created_at, seen_at, expires_at, address, user_agent)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
@@ -155,7 +153,7 @@ impl Change {
         .bind(&session.user_agent)
         .execute(self.connection())
         .await?;
-        sqlx::query(
+        query(
             "DELETE FROM sessions WHERE person_id = $1 AND id NOT IN
              (SELECT id FROM sessions WHERE person_id = $1 ORDER BY id DESC LIMIT $2)",
         )
@@ -168,7 +166,7 @@ impl Change {
 
     /// Deletes the session with this hash, if there is one: its browser begins another.
     pub(crate) async fn replace_session(&mut self, hash: SecretHash) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM sessions WHERE hash = $1")
+        query("DELETE FROM sessions WHERE hash = $1")
             .bind(hash.as_bytes().as_slice())
             .execute(self.connection())
             .await?;
@@ -181,17 +179,17 @@ impl Change {
         person: PersonId,
         session: SessionId,
     ) -> Result<bool, StoreError> {
-        let done = sqlx::query("DELETE FROM sessions WHERE person_id = $1 AND id = $2")
+        let done = query("DELETE FROM sessions WHERE person_id = $1 AND id = $2")
             .bind(person.to_string())
             .bind(session.to_string())
             .execute(self.connection())
             .await?;
-        Ok(done.rows_affected() > 0)
+        Ok(done > 0)
     }
 
     /// Deletes every session of a person.
     pub(crate) async fn delete_sessions(&mut self, person: PersonId) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM sessions WHERE person_id = $1")
+        query("DELETE FROM sessions WHERE person_id = $1")
             .bind(person.to_string())
             .execute(self.connection())
             .await?;
@@ -207,17 +205,14 @@ impl Change {
         browsers_max: u32,
     ) -> Result<(), StoreError> {
         let at = self.at().as_i64();
-        sqlx::query("DELETE FROM browsers WHERE expires_at <= $1")
-            .bind(at)
-            .execute(self.connection())
-            .await?;
-        sqlx::query("INSERT INTO browsers (hash, person_id, expires_at) VALUES ($1, $2, $3)")
+        query("DELETE FROM browsers WHERE expires_at <= $1").bind(at).execute(self.connection()).await?;
+        query("INSERT INTO browsers (hash, person_id, expires_at) VALUES ($1, $2, $3)")
             .bind(hash.as_bytes().as_slice())
             .bind(person.to_string())
             .bind(until.as_i64())
             .execute(self.connection())
             .await?;
-        sqlx::query(
+        query(
             "DELETE FROM browsers WHERE person_id = $1 AND hash NOT IN
              (SELECT hash FROM browsers WHERE person_id = $1 ORDER BY expires_at DESC LIMIT $2)",
         )
@@ -230,7 +225,7 @@ impl Change {
 
     /// Forgets every browser of a person.
     pub(crate) async fn delete_browsers(&mut self, person: PersonId) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM browsers WHERE person_id = $1")
+        query("DELETE FROM browsers WHERE person_id = $1")
             .bind(person.to_string())
             .execute(self.connection())
             .await?;
@@ -247,11 +242,11 @@ impl Change {
         forget_before: UnixMillis,
     ) -> Result<(), StoreError> {
         let at = self.at().as_i64();
-        sqlx::query("DELETE FROM forms_sent WHERE at < $1")
+        query("DELETE FROM forms_sent WHERE at < $1")
             .bind(forget_before.as_i64())
             .execute(self.connection())
             .await?;
-        sqlx::query("INSERT INTO forms_sent (hash, at) VALUES ($1, $2)")
+        query("INSERT INTO forms_sent (hash, at) VALUES ($1, $2)")
             .bind(hash.as_bytes().as_slice())
             .bind(at)
             .execute(self.connection())

@@ -3,6 +3,7 @@
 use super::change::Change;
 use super::column::parse;
 use super::database::Database;
+use super::engine::query;
 use super::error::StoreError;
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::TokenId;
@@ -14,11 +15,10 @@ impl Database {
         &self,
         hash: SecretHash,
     ) -> Result<Option<(TokenId, String)>, StoreError> {
-        let row: Option<(String, String)> =
-            sqlx::query_as("SELECT id, name FROM management_tokens WHERE hash = $1")
-                .bind(hash.as_bytes().as_slice())
-                .fetch_optional(self.readers())
-                .await?;
+        let row: Option<(String, String)> = query("SELECT id, name FROM management_tokens WHERE hash = $1")
+            .bind(hash.as_bytes().as_slice())
+            .fetch_optional(self.readers())
+            .await?;
         row.map(|(id, name)| Ok((parse("management token", "id", &id)?, name))).transpose()
     }
 }
@@ -38,7 +38,7 @@ impl Database {
     /// Every management token, oldest first.
     pub(crate) async fn management_tokens(&self) -> Result<Vec<ManagementToken>, StoreError> {
         let rows: Vec<(String, String, i64)> =
-            sqlx::query_as("SELECT id, name, created_at FROM management_tokens ORDER BY id")
+            query("SELECT id, name, created_at FROM management_tokens ORDER BY id")
                 .fetch_all(self.readers())
                 .await?;
         let read = |(id, name, created_at): (String, String, i64)| {
@@ -55,11 +55,11 @@ impl Change {
         &mut self,
         id: TokenId,
     ) -> Result<Option<String>, StoreError> {
-        let deleted = sqlx::query_scalar("DELETE FROM management_tokens WHERE id = $1 RETURNING name")
+        let deleted: Option<(String,)> = query("DELETE FROM management_tokens WHERE id = $1 RETURNING name")
             .bind(id.to_string())
             .fetch_optional(self.connection())
             .await?;
-        Ok(deleted)
+        Ok(deleted.map(|(name,)| name))
     }
 
     /// Adds a management token under the hash of its secret.
@@ -70,7 +70,7 @@ impl Change {
         hash: SecretHash,
     ) -> Result<(), StoreError> {
         let at = self.at().as_i64();
-        sqlx::query("INSERT INTO management_tokens (id, name, hash, created_at) VALUES ($1, $2, $3, $4)")
+        query("INSERT INTO management_tokens (id, name, hash, created_at) VALUES ($1, $2, $3, $4)")
             .bind(id.to_string())
             .bind(name)
             .bind(hash.as_bytes().as_slice())

@@ -3,10 +3,11 @@
 //! Promises that what one call gives is of one instant, so that its parts add up. Never writes: the tables `usage` and
 //! `usage_paths` are filled by the ledger.
 
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::FromRow;
 
 use super::column::{count, parse};
 use super::database::Database;
+use super::engine::{Connection, query};
 use super::error::StoreError;
 use crate::domain::clock::UnixMillis;
 use crate::domain::id::{KeyId, OrganizationId};
@@ -101,17 +102,16 @@ impl Database {
         to: UnixMillis,
         grain_ms: u32,
     ) -> Result<KeyUsage, StoreError> {
-        // One instant for all three. Where it is not (PostgreSQL sees each commit), paths are read first, so that they
-        // are at most fewer than the counts, as they are after a crash.
-        let mut instant = self.readers().begin().await?;
-        let routes = most_used(ROUTES, &mut instant, key, from, to).await?;
-        let agents = most_used(AGENTS, &mut instant, key, from, to).await?;
-        let rows: Vec<CountsRow> = sqlx::query_as(USAGE)
+        // One instant for all three, so that they add up.
+        let mut instant = self.readers().begin_instant().await?;
+        let routes = most_used(ROUTES, instant.connection(), key, from, to).await?;
+        let agents = most_used(AGENTS, instant.connection(), key, from, to).await?;
+        let rows: Vec<CountsRow> = query(USAGE)
             .bind(key.to_string())
             .bind(from.as_i64())
             .bind(to.as_i64())
             .bind(i64::from(grain_ms))
-            .fetch_all(&mut *instant)
+            .fetch_all(&mut instant)
             .await?;
         instant.commit().await?;
         Ok(KeyUsage { counts: rows.into_iter().map(CountsRow::read).collect(), routes, agents })
@@ -126,7 +126,7 @@ impl Database {
         to: UnixMillis,
         span_ms: u32,
     ) -> Result<Vec<SpanRequests>, StoreError> {
-        let rows: Vec<(String, i64, i64)> = sqlx::query_as(BY_SPAN)
+        let rows: Vec<(String, i64, i64)> = query(BY_SPAN)
             .bind(organization.to_string())
             .bind(from.as_i64())
             .bind(to.as_i64())
@@ -142,19 +142,19 @@ impl Database {
 
     /// All requests of a key since `from`.
     pub(crate) async fn requests_since(&self, key: KeyId, from: UnixMillis) -> Result<u64, StoreError> {
-        let query = sqlx::query_scalar(REQUESTS).bind(key.to_string()).bind(from.as_i64());
-        Ok(count(query.fetch_one(self.readers()).await?))
+        let query = query(REQUESTS).bind(key.to_string()).bind(from.as_i64());
+        Ok(count(query.fetch_number(self.readers()).await?))
     }
 }
 
 async fn most_used(
-    query: &'static str,
-    connection: &mut SqliteConnection,
+    statement: &'static str,
+    connection: Connection<'_>,
     key: KeyId,
     from: UnixMillis,
     to: UnixMillis,
 ) -> Result<Vec<(String, u64)>, StoreError> {
-    let rows: Vec<(String, i64)> = sqlx::query_as(query)
+    let rows: Vec<(String, i64)> = query(statement)
         .bind(key.to_string())
         .bind(from.as_i64())
         .bind(to.as_i64())

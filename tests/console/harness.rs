@@ -103,7 +103,7 @@ impl Console {
         let tables = SqlitePool::connect_with(SqliteConnectOptions::new().filename(&path)).await.unwrap();
         let (limiter, keeper) = Limiter::new();
         let (running, ended) = oneshot::channel();
-        tokio::spawn(keeper.run(Arc::new(LocalLedger::new(tables.clone())), clock.clone(), async {
+        tokio::spawn(keeper.run(Arc::new(LocalLedger::new(&database)), clock.clone(), async {
             let _ = ended.await;
         }));
         let token = create_token(&database, &Caller::operator("test"), None).await.unwrap();

@@ -31,3 +31,5 @@ mod streaming;
 mod support;
 #[cfg(test)]
 mod upgrades;
+#[cfg(test)]
+mod websocket;

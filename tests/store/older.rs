@@ -25,8 +25,8 @@ const PASSWORD: &str = "correct horse battery";
 async fn made_by_the_first_schema(path: &Path) {
     let scripts = tempfile::tempdir().unwrap();
     for (name, script) in [
-        ("0001_records.sql", include_str!("../../src/store/migrations/0001_records.sql")),
-        ("0002_ledger.sql", include_str!("../../src/store/migrations/0002_ledger.sql")),
+        ("0001_records.sql", include_str!("../../src/store/migrations/sqlite/0001_records.sql")),
+        ("0002_ledger.sql", include_str!("../../src/store/migrations/sqlite/0002_ledger.sql")),
     ] {
         std::fs::write(scripts.path().join(name), script).unwrap();
     }

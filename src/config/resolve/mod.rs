@@ -4,6 +4,7 @@
 //! read.
 
 mod console;
+mod database;
 mod fleet;
 mod limits;
 mod listeners;
@@ -12,7 +13,7 @@ mod upstreams;
 
 use super::file;
 use super::problem::{At, Findings};
-use super::resolved::{AccessLog, Config, DatabaseUrl, Gateway, Guard, Metrics};
+use super::resolved::{AccessLog, Config, Gateway, Guard, Metrics};
 use crate::domain::secret::SecretFormat;
 
 /// What the file means. Only to be used where `findings` stayed empty.
@@ -31,7 +32,12 @@ pub(crate) fn resolve(file: file::File, findings: &mut Findings) -> Config {
         gateway,
         console: console::resolve(written_console, listeners.console, findings),
         ops: listeners.ops,
-        database: or(file.database, DatabaseUrl::Sqlite("keystile-data/keystile.db".into())),
+        database: database::resolve(
+            file.database,
+            file.database_password,
+            file.database_password_file,
+            findings,
+        ),
         fleet: file.fleet.and_then(|fleet| fleet::resolve(fleet, findings)),
         key_format: or(section(file.keys).prefix, SecretFormat::keys()),
         keys_per_organization: limits.keys_per_organization.map_or(10, |cap| clamp(cap.value.0)),

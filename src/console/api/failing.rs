@@ -97,10 +97,10 @@ async fn on_a_full_disk_a_creation_is_507_nothing_is_half_made_and_room_makes_it
 async fn while_somebody_else_holds_the_write_lock_a_creation_is_503_and_nothing_is_made() {
     let console = console().await;
     console.database.execute_on_writer("PRAGMA busy_timeout = 0").await;
-    let lock = console.database.counters().begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let lock = console.database.counters().begin().await.unwrap();
     assert_eq!(console.create_key().await, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(console.keys.len(), 0);
-    lock.rollback().await.unwrap();
+    lock.commit().await.unwrap();
     assert_eq!(console.create_key().await, StatusCode::CREATED);
     assert_eq!(console.keys.len(), 1);
 }

@@ -103,6 +103,10 @@ impl Redis {
     /// Runs several scripts in one round trip; in a cluster, in one for each hash tag. Those of one hash tag are carried
     /// out in their order, except that one which Redis did not know yet comes last. Gives an answer for each.
     pub(crate) async fn call_all(&self, invocations: Vec<Invocation>) -> Result<Answers, HubError> {
+        if invocations.is_empty() {
+            // A pipeline of nothing would be an error.
+            return Ok(Vec::new());
+        }
         if !self.0.server.is_cluster() {
             return self.batch(invocations).await;
         }

@@ -8,6 +8,7 @@ mod breaker;
 mod connection;
 mod counters;
 mod hub;
+mod ledger;
 mod link;
 mod names;
 mod reading;
@@ -16,6 +17,7 @@ mod register;
 mod script;
 mod scripts;
 mod server;
+mod slice;
 mod usage;
 mod writing;
 
@@ -24,3 +26,4 @@ mod tests;
 
 pub use counters::{Calls, RedisCounters};
 pub use hub::RedisHub;
+pub use ledger::RedisLedger;

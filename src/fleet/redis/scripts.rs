@@ -40,6 +40,15 @@ pub(super) static PUSH_USAGE: Script = Script::new("push_usage", script_text!("p
 pub(super) static TAKE_USAGE: Script = Script::new("take_usage", script_text!("take_usage.lua"));
 /// `scripts/drop_usage.lua`
 pub(super) static DROP_USAGE: Script = Script::new("drop_usage", script_text!("drop_usage.lua"));
+/// `scripts/ledger.lua`
+pub(super) static LEDGER: Script = Script::new("ledger", script_text!("ledger.lua"));
+/// `scripts/ledger_floors.lua`
+pub(super) static LEDGER_FLOORS: Script = Script::new("ledger_floors", script_text!("ledger_floors.lua"));
+/// `scripts/ledger_complete.lua`
+pub(super) static LEDGER_COMPLETE: Script =
+    Script::new("ledger_complete", script_text!("ledger_complete.lua"));
+/// `scripts/ledger_account.lua`
+pub(super) static LEDGER_ACCOUNT: Script = Script::new("ledger_account", script_text!("ledger_account.lua"));
 /// `scripts/want.lua`
 pub(super) static WANT: Script = Script::new("want_floors", script_text!("want.lua"));
 /// `scripts/take_wanted.lua`

@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::net::tcp::ReadHalf;
 
 use super::buffer::Buffer;
 use super::watch::{TimedOut, Watch};
@@ -73,7 +73,7 @@ pub(crate) async fn read_some(
 /// Writes every byte of `pieces`, in order, with as few system calls as the socket allows.
 pub(crate) async fn write_all(
     watch: &Watch,
-    to: &mut WriteHalf<'_>,
+    to: &mut (impl AsyncWrite + Unpin),
     pieces: [&[u8]; 3],
 ) -> Result<(), IoFailure> {
     let mut rest = pieces;

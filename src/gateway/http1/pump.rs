@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::io::AsyncWrite;
+use tokio::net::tcp::ReadHalf;
 
 use super::body::{Decoder, Framing, Step};
 use super::buffer::Buffer;
@@ -75,7 +76,7 @@ impl Pump {
         watch: &Watch,
         from: &mut ReadHalf<'_>,
         slot: &mut Option<Buffer>,
-        to: &mut WriteHalf<'_>,
+        to: &mut (impl AsyncWrite + Unpin),
         out: &mut Vec<u8>,
     ) -> Result<(), PumpFailure> {
         loop {
@@ -101,7 +102,7 @@ impl Pump {
         &mut self,
         watch: &Watch,
         slot: &mut Option<Buffer>,
-        to: &mut WriteHalf<'_>,
+        to: &mut (impl AsyncWrite + Unpin),
         out: &mut Vec<u8>,
     ) -> Result<bool, PumpFailure> {
         let Some(buffer) = slot.as_mut() else { return Ok(self.decoder.is_done()) };
@@ -141,7 +142,7 @@ impl Pump {
     async fn finish(
         &mut self,
         watch: &Watch,
-        to: &mut WriteHalf<'_>,
+        to: &mut (impl AsyncWrite + Unpin),
         out: &mut Vec<u8>,
     ) -> Result<(), PumpFailure> {
         if self.encoding == Encoding::Chunked {
@@ -153,7 +154,11 @@ impl Pump {
     }
 }
 
-async fn flush(watch: &Watch, to: &mut WriteHalf<'_>, out: &mut Vec<u8>) -> Result<(), PumpFailure> {
+async fn flush(
+    watch: &Watch,
+    to: &mut (impl AsyncWrite + Unpin),
+    out: &mut Vec<u8>,
+) -> Result<(), PumpFailure> {
     if out.is_empty() {
         return Ok(());
     }

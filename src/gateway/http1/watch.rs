@@ -21,6 +21,15 @@ const NEVER: u64 = u64::MAX;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TimedOut;
 
+/// Why a connection is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// Its key may not be used any more.
+    Revoked,
+    /// The gateway leaves.
+    Leaving,
+}
+
 /// One connection, as its worker sees it.
 #[derive(Debug)]
 pub(crate) struct Watch {
@@ -30,7 +39,9 @@ pub(crate) struct Watch {
     /// An upper bound over the waits of one request: `total`.
     ceiling_ms: Cell<u64>,
     expired: Cell<bool>,
-    cut: Cell<bool>,
+    cut: Cell<Option<Cause>>,
+    /// The client of a cut connection was told so, and may be let go in order.
+    parted: Cell<bool>,
     /// Between requests: leaving closes it at once.
     idle: Cell<bool>,
     key: Cell<Option<KeyId>>,
@@ -46,7 +57,8 @@ impl Watch {
             deadline_ms: Cell::new(NEVER),
             ceiling_ms: Cell::new(NEVER),
             expired: Cell::new(false),
-            cut: Cell::new(false),
+            cut: Cell::new(None),
+            parted: Cell::new(false),
             idle: Cell::new(false),
             key: Cell::new(None),
             waker: RefCell::new(None),
@@ -102,15 +114,32 @@ impl Watch {
     pub(crate) fn cut_if_serving(&self, scope: &CutScope) -> bool {
         let serves = self.key.get().is_some_and(|key| scope.covers(key));
         if serves {
-            self.cut();
+            self.cut(Cause::Revoked);
         }
         serves
     }
 
     /// Drops the connection at its next wait.
-    pub(crate) fn cut(&self) {
-        self.cut.set(true);
+    pub(crate) fn cut(&self, cause: Cause) {
+        self.cut.set(Some(cause));
         self.wake();
+    }
+
+    /// Why the connection is cut, where it is.
+    pub(crate) fn cut_cause(&self) -> Option<Cause> {
+        self.cut.get()
+    }
+
+    /// Says that the client of this cut connection knows of it.
+    pub(crate) fn set_parted(&self) {
+        self.parted.set(true);
+    }
+
+    /// Whether it does. What was cut is gone: the connection may have its last turns.
+    pub(crate) fn part(&self) -> bool {
+        self.cut.set(None);
+        self.key.set(None);
+        self.parted.get()
     }
 
     /// Lets the connection's task look around.
@@ -124,7 +153,7 @@ impl Watch {
     pub(crate) async fn supervise<T>(&self, task: impl Future<Output = T>) -> Option<T> {
         let mut task = pin!(task);
         poll_fn(|cx| {
-            if self.cut.get() {
+            if self.cut.get().is_some() {
                 return Poll::Ready(None);
             }
             let mut waker = self.waker.borrow_mut();
@@ -178,5 +207,19 @@ mod tests {
         assert!(!watch.cut_if_serving(&CutScope::Keys([KeyId::generate()].into())));
         assert!(watch.cut_if_serving(&CutScope::Keys([key].into())));
         assert_eq!(watch.supervise(std::future::pending::<()>()).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_cut_connection_has_its_last_turns_only_where_it_was_parted_from() {
+        let watch = Watch::new(0);
+        watch.set_key(Some(KeyId::generate()));
+        watch.cut(Cause::Revoked);
+        assert_eq!(watch.cut_cause(), Some(Cause::Revoked));
+        assert!(!watch.part());
+        watch.cut(Cause::Leaving);
+        watch.set_parted();
+        assert!(watch.part());
+        assert!(!watch.cut_if_serving(&CutScope::All), "what was cut is not cut again");
+        assert_eq!(watch.supervise(std::future::ready(())).await, Some(()));
     }
 }

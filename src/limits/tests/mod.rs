@@ -1,5 +1,6 @@
 //! Limits as a whole: limiter, keeper and a ledger in memory that can fail and be left by a process that dies.
 
 mod admission;
+mod fleet;
 mod keeping;
 pub(crate) mod support;

@@ -8,6 +8,7 @@ use crate::domain::clock::UnixMillis;
 use crate::domain::id::{GatewayId, KeyId};
 use crate::limits::{PathCount, UsageDelta};
 use crate::store::column::parse;
+use crate::store::engine::query;
 use crate::store::{Database, StoreError};
 
 // The row's lock is taken first, so that of two who record the same batch the later one finds it recorded.
@@ -34,17 +35,17 @@ impl Database {
         used_at: UnixMillis,
     ) -> Result<bool, StoreError> {
         let mut transaction = self.writer().begin().await?;
-        let new = sqlx::query(NUMBER)
+        let new = query(NUMBER)
             .bind(gateway.to_string())
             .bind(signed(number))
             .bind(self.clock().now().unix.as_i64())
-            .execute(&mut *transaction)
+            .execute(&mut transaction)
             .await?;
-        if new.rows_affected() == 0 {
+        if new == 0 {
             return Ok(false);
         }
-        counts::add(&mut transaction, deltas, at_minute, used_at).await?;
-        counts::add_paths(&mut transaction, paths, at_minute).await?;
+        counts::add(transaction.connection(), deltas, at_minute, used_at).await?;
+        counts::add_paths(transaction.connection(), paths, at_minute).await?;
         transaction.commit().await?;
         Ok(true)
     }
@@ -52,7 +53,7 @@ impl Database {
     /// The number of the last batch on record of each gateway.
     pub async fn recorded_batches(&self) -> Result<Vec<(GatewayId, u64)>, StoreError> {
         let rows: Vec<(String, i64)> =
-            sqlx::query_as("SELECT gateway_id, recorded FROM usage_batches ORDER BY gateway_id")
+            query("SELECT gateway_id, recorded FROM usage_batches ORDER BY gateway_id")
                 .fetch_all(self.readers())
                 .await?;
         let read = |(gateway, recorded): (String, i64)| {
@@ -63,8 +64,8 @@ impl Database {
 
     /// Requests of a key that were admitted in the minutes from `from`, as far as they are on record.
     pub async fn admitted_since(&self, key: KeyId, from: UnixMillis) -> Result<u64, StoreError> {
-        let sum = sqlx::query_scalar(ADMITTED).bind(key.to_string()).bind(from.as_i64());
-        Ok(unsigned(sum.fetch_one(self.readers()).await?))
+        let sum = query(ADMITTED).bind(key.to_string()).bind(from.as_i64());
+        Ok(unsigned(sum.fetch_number(self.readers()).await?))
     }
 
     /// Forgets some of what is too old: counts and their paths after 32 days, windows a day after their end, the audit

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use tempfile::TempDir;
-
 use super::*;
-use crate::config::DatabaseUrl;
 use crate::domain::clock::Clock;
 use crate::domain::denial::Denial;
 use crate::domain::id::{AgentId, OrganizationId};
@@ -13,41 +10,53 @@ use crate::domain::limit::{Limits, Period, Quota, Rate};
 use crate::limits::tests::support::{Life, START, compiled, quota, rate};
 use crate::limits::{Outcome, Path, PathCount};
 use crate::store::Database;
+use crate::store::contract::Engine;
+use crate::store::engine::query;
 
-struct Folder(TempDir);
-
-impl Folder {
-    fn new() -> Folder {
-        Folder(TempDir::new().unwrap())
-    }
-
-    async fn open(&self, clock: &Clock) -> (Database, Arc<LocalLedger>) {
-        let url = DatabaseUrl::Sqlite(self.0.path().join("keystile.db"));
-        let database = Database::open(&url, clock.clone()).await.unwrap();
-        let ledger = Arc::new(LocalLedger::new(database.counters().clone()));
-        (database, ledger)
-    }
+async fn open(engine: &Engine, clock: &Clock) -> (Database, Arc<LocalLedger>) {
+    let database = engine.open(clock).await;
+    let ledger = Arc::new(LocalLedger::new(&database));
+    (database, ledger)
 }
+
+macro_rules! on_every_engine {
+    ($($test:ident),* $(,)?) => {
+        mod on_sqlite {
+            $(#[tokio::test] async fn $test() { super::$test(super::Engine::sqlite).await; })*
+        }
+
+        mod on_postgres {
+            $(#[tokio::test] async fn $test() { super::$test(super::Engine::postgres).await; })*
+        }
+    };
+}
+
+on_every_engine!(
+    restarting_in_between_admits_no_more_than_the_limit,
+    counts_and_last_use_reach_the_record_once,
+    a_batch_larger_than_one_statement_is_granted_recalled_and_returned_whole,
+    old_counts_are_forgotten_and_recent_ones_kept,
+    the_most_used_routes_and_agents_outlive_their_process_and_a_deleted_agent_keeps_its_slug,
+);
 
 async fn allowed(database: &Database, key: KeyId) -> u64 {
-    let sum = sqlx::query_scalar("SELECT COALESCE(SUM(allowed), 0) FROM usage WHERE key_id = $1");
-    unsigned(sum.bind(key.to_string()).fetch_one(database.counters()).await.unwrap())
+    let sum = query("SELECT CAST(COALESCE(SUM(allowed), 0) AS BIGINT) FROM usage WHERE key_id = $1");
+    unsigned(sum.bind(key.to_string()).fetch_number(database.counters()).await.unwrap())
 }
 
-#[tokio::test]
-async fn restarting_in_between_admits_no_more_than_the_limit() {
+async fn restarting_in_between_admits_no_more_than_the_limit(engine: fn() -> Engine) {
     let both = Limits {
         rate: Some(Rate { requests: 100, per: Period::Hour, burst: 100 }),
         quotas: Some(vec![Quota { requests: 100, per: Window::Hour }]),
         concurrency: Some(10),
     };
     for limits in [quota(100, Window::Hour), rate(100, Period::Hour, 100), both] {
-        let (folder, clock, key) = (Folder::new(), Clock::manual(START), KeyId::generate());
+        let (engine, clock, key) = (engine(), Clock::manual(START), KeyId::generate());
         let limits = compiled(&limits);
         let mut admitted = 0;
         let mut cleanly = true;
         for _ in 0..4 {
-            let (database, ledger) = folder.open(&clock).await;
+            let (database, ledger) = open(&engine, &clock).await;
             let life = Life::begin(&ledger, &clock, key);
             admitted += life.admitted(&limits, 7).await;
             if cleanly {
@@ -59,7 +68,7 @@ async fn restarting_in_between_admits_no_more_than_the_limit() {
             drop(ledger);
             database.close().await;
         }
-        let (database, ledger) = folder.open(&clock).await;
+        let (database, ledger) = open(&engine, &clock).await;
         let life = Life::begin(&ledger, &clock, key);
         admitted += life.admitted(&limits, 1_000).await;
         assert!(admitted <= 100, "{admitted} admitted");
@@ -71,19 +80,18 @@ async fn restarting_in_between_admits_no_more_than_the_limit() {
     }
 }
 
-#[tokio::test]
-async fn counts_and_last_use_reach_the_record_once() {
-    let (folder, clock, key) = (Folder::new(), Clock::manual(START), KeyId::generate());
-    let (database, ledger) = folder.open(&clock).await;
+async fn counts_and_last_use_reach_the_record_once(engine: fn() -> Engine) {
+    let (engine, clock, key) = (engine(), Clock::manual(START), KeyId::generate());
+    let (database, ledger) = open(&engine, &clock).await;
     let organization = OrganizationId::generate().to_string();
-    sqlx::query("INSERT INTO organizations VALUES ($1, 'acme', 'Acme', 'UTC', '{}', 0, 1)")
+    query("INSERT INTO organizations VALUES ($1, 'acme', 'Acme', 'UTC', '{}', 0, 1)")
         .bind(&organization)
         .execute(database.writer())
         .await
         .unwrap();
-    sqlx::query(
+    query(
         "INSERT INTO keys (id, organization_id, name, hash, access, hint, created_at, created_by, disabled, limits, \
-         revision) VALUES ($1, $2, 'k', $3, 'all', 'ks_…', 0, 'test', 0, '{}', 1)",
+         revision) VALUES ($1, $2, 'k', $3, 'all', 'ks_…', 0, 'test', FALSE, '{}', 1)",
     )
     .bind(key.to_string())
     .bind(&organization)
@@ -100,25 +108,24 @@ async fn counts_and_last_use_reach_the_record_once() {
     assert_eq!(life.admitted(&limits, 2).await, 0);
     life.leave().await;
 
-    let row = sqlx::query("SELECT allowed, failed, denied_quota, at_minute FROM usage WHERE key_id = $1")
+    let row: (i64, i64, i64, i64) =
+        query("SELECT allowed, failed, denied_quota, at_minute FROM usage WHERE key_id = $1")
+            .bind(key.to_string())
+            .fetch_one(database.counters())
+            .await
+            .unwrap();
+    assert_eq!(row, (5, 0, 5, START.as_i64() - START.as_i64() % 60_000));
+    let last_used_at = query("SELECT last_used_at FROM keys WHERE id = $1")
         .bind(key.to_string())
-        .fetch_one(database.counters())
-        .await
-        .unwrap();
-    let counts: [i64; 4] = std::array::from_fn(|at| row.get(at));
-    assert_eq!(counts, [5, 0, 5, START.as_i64() - START.as_i64() % 60_000]);
-    let last_used_at: i64 = sqlx::query_scalar("SELECT last_used_at FROM keys WHERE id = $1")
-        .bind(key.to_string())
-        .fetch_one(database.counters())
+        .fetch_number(database.counters())
         .await
         .unwrap();
     assert_eq!(last_used_at, START.as_i64());
 }
 
-#[tokio::test]
-async fn a_batch_larger_than_one_statement_is_granted_recalled_and_returned_whole() {
-    let (folder, clock) = (Folder::new(), Clock::manual(START));
-    let (_database, ledger) = folder.open(&clock).await;
+async fn a_batch_larger_than_one_statement_is_granted_recalled_and_returned_whole(engine: fn() -> Engine) {
+    let (engine, clock) = (engine(), Clock::manual(START));
+    let (_database, ledger) = open(&engine, &clock).await;
     ledger.begin(START, START).await.unwrap();
     let span = Span { start: START, end: UnixMillis(START.0 + 3_600_000) };
     let keys: Vec<KeyId> = (0..ROWS_MAX * 2 + 7).map(|_| KeyId::generate()).collect();
@@ -150,10 +157,9 @@ async fn a_batch_larger_than_one_statement_is_granted_recalled_and_returned_whol
     }
 }
 
-#[tokio::test]
-async fn old_counts_are_forgotten_and_recent_ones_kept() {
-    let (folder, clock, key) = (Folder::new(), Clock::manual(START), KeyId::generate());
-    let (database, ledger) = folder.open(&clock).await;
+async fn old_counts_are_forgotten_and_recent_ones_kept(engine: fn() -> Engine) {
+    let (engine, clock, key) = (engine(), Clock::manual(START), KeyId::generate());
+    let (database, ledger) = open(&engine, &clock).await;
     ledger.begin(START, START).await.unwrap();
     let counts = crate::limits::Totals { allowed: 1, ..Default::default() };
     let paths = [(key, vec![PathCount { route: Arc::from("r"), agent: None, requests: 1 }])];
@@ -165,16 +171,17 @@ async fn old_counts_are_forgotten_and_recent_ones_kept() {
     }
     ledger.prune(START).await.unwrap();
     assert_eq!(allowed(&database, key).await, 2);
-    let paths = sqlx::query_scalar::<_, i64>("SELECT SUM(requests) FROM usage_paths");
-    assert_eq!(paths.fetch_one(database.counters()).await.unwrap(), 2);
+    let paths = query("SELECT CAST(SUM(requests) AS BIGINT) FROM usage_paths");
+    assert_eq!(paths.fetch_number(database.counters()).await.unwrap(), 2);
 }
 
-#[tokio::test]
-async fn the_most_used_routes_and_agents_outlive_their_process_and_a_deleted_agent_keeps_its_slug() {
-    let (folder, clock, key) = (Folder::new(), Clock::manual(START), KeyId::generate());
+async fn the_most_used_routes_and_agents_outlive_their_process_and_a_deleted_agent_keeps_its_slug(
+    engine: fn() -> Engine,
+) {
+    let (engine, clock, key) = (engine(), Clock::manual(START), KeyId::generate());
     let (deleted, renamed) = (AgentId::generate(), AgentId::generate());
     let life_of = async |requests: u64| {
-        let (database, ledger) = folder.open(&clock).await;
+        let (database, ledger) = open(&engine, &clock).await;
         let life = Life::begin(&ledger, &clock, key);
         let tally = life.limiter.path_tally();
         let labels: Vec<Arc<str>> = (0..12).map(|route| Arc::from(format!("/{route:02}"))).collect();
@@ -197,12 +204,12 @@ async fn the_most_used_routes_and_agents_outlive_their_process_and_a_deleted_age
     let (database, life) = life_of(2).await;
     life.limiter.flush().await;
     let organization = OrganizationId::generate().to_string();
-    sqlx::query("INSERT INTO organizations VALUES ($1, 'acme', 'Acme', 'UTC', '{}', 0, 1)")
+    query("INSERT INTO organizations VALUES ($1, 'acme', 'Acme', 'UTC', '{}', 0, 1)")
         .bind(&organization)
         .execute(database.writer())
         .await
         .unwrap();
-    sqlx::query("INSERT INTO agents VALUES ($1, $2, 'new-name', 'n', 0, 1)")
+    query("INSERT INTO agents VALUES ($1, $2, 'new-name', 'n', 0, 1)")
         .bind(renamed.to_string())
         .bind(&organization)
         .execute(database.writer())

@@ -1,0 +1,70 @@
+//! A lane to the ledger: what waits for its next exchange, and whether it answers at present.
+//!
+//! Promises one exchange at a time, that a request which waits starts one at once, that what nobody waits for is
+//! gathered for a moment, and that a lane which fails is tried again at a steady pace.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::domain::id::KeyId;
+
+/// Longest that renewals nobody waits for are gathered.
+const GATHER: Duration = Duration::from_millis(50);
+/// Time between two tries of a lane that fails.
+const RETRY: Duration = Duration::from_millis(250);
+/// Accounts in one exchange.
+const BATCH_MAX: usize = 256;
+
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    /// Each account is queued once, so both are bounded by the accounts that are held.
+    urgent: Vec<KeyId>,
+    gathered: Vec<KeyId>,
+    gather_until: Option<Instant>,
+    /// Whether an exchange is under way.
+    pub(super) flying: bool,
+    /// Whether the last exchange failed.
+    pub(super) away: bool,
+    retry_at: Option<Instant>,
+}
+
+impl Lane {
+    pub(super) fn push(&mut self, key: KeyId, urgent: bool, now: Instant) {
+        if urgent {
+            self.urgent.push(key);
+        } else {
+            self.gathered.push(key);
+            self.gather_until.get_or_insert(now + GATHER);
+        }
+    }
+
+    /// When there is something to do next; `None` where nothing is, or an exchange is under way.
+    pub(super) fn due(&self, now: Instant) -> Option<Instant> {
+        let due = match self.gather_until {
+            _ if self.flying => return None,
+            _ if !self.urgent.is_empty() => now,
+            Some(until) => until,
+            None => return None,
+        };
+        Some(self.retry_at.map_or(due, |retry_at| due.max(retry_at)))
+    }
+
+    /// The accounts of the next exchange. What is gathered goes along with what is urgent.
+    pub(super) fn take(&mut self) -> Vec<KeyId> {
+        let mut keys = std::mem::take(&mut self.urgent);
+        keys.append(&mut self.gathered);
+        self.gather_until = None;
+        if keys.len() > BATCH_MAX {
+            self.urgent = keys.split_off(BATCH_MAX);
+        }
+        keys
+    }
+
+    /// Notes how an exchange ended.
+    pub(super) fn landed(&mut self, answered: bool, now: Instant) {
+        self.flying = false;
+        self.away = !answered;
+        self.retry_at = (!answered).then(|| now + RETRY);
+    }
+}
