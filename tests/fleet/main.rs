@@ -4,9 +4,21 @@
 //! with it.
 
 #[cfg(test)]
+mod consoles;
+#[cfg(test)]
+mod everyday;
+#[cfg(test)]
+mod failover;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod link;
 #[cfg(test)]
 mod planted;
+#[cfg(test)]
+mod redis_trouble;
+#[cfg(test)]
+mod revocation;
 #[cfg(test)]
 #[path = "../support/mod.rs"]
 mod support;

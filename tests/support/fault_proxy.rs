@@ -222,7 +222,9 @@ impl Way {
             let (length, before, after) = match fault {
                 Fault::Delay(by) => (piece.len(), by, Duration::ZERO),
                 Fault::Trickle { bytes, pause } => (bytes.clamp(1, piece.len()), Duration::ZERO, pause),
-                _ => (piece.len(), Duration::ZERO, Duration::ZERO),
+                Fault::Pass | Fault::Blackhole | Fault::Hold(_) | Fault::Lose(_) | Fault::Refuse => {
+                    (piece.len(), Duration::ZERO, Duration::ZERO)
+                }
             };
             // Not synchronisation: being late is the fault.
             tokio::time::sleep(before).await;

@@ -11,34 +11,14 @@ use serde_json::{Value, json};
 use super::client::{Client, Request, Response};
 use super::fault_proxy::FaultProxy;
 use super::gateway::Gateway;
-use super::history::{History, Log};
+use super::history::{Attempt, History, Log, target_of};
 use super::management::{Key, Management};
-use super::settings::Settings;
 use super::upstream::{Exchange, Next, Upstream};
-use super::{eventually, scene};
+use super::{eventually, unknown_key};
 
-/// What a fleet is made of.
-#[derive(Debug, Clone)]
-pub(crate) struct Plan {
-    hub: HubAt,
-    consoles: usize,
-    gateways: usize,
-    trust: String,
-    on_redis_loss: String,
-    fleet_lines: Vec<String>,
-    database: Option<(String, Vec<String>)>,
-    keys_per_organization: u32,
-    role: &'static str,
-}
+mod plan;
 
-/// Where Redis is.
-#[derive(Debug, Clone)]
-enum HubAt {
-    /// One server; every process reaches it through its own link.
-    Linked(SocketAddr),
-    /// Whatever the address says; processes reach it directly, as they learn of servers by themselves.
-    Direct(String),
-}
+pub(crate) use plan::Plan;
 
 /// A process of the fleet.
 pub(crate) struct Member {
@@ -60,74 +40,6 @@ pub(crate) struct Fleet {
 }
 
 impl Plan {
-    /// Two gateways and a console around one server, with a trust that suits tests.
-    pub(crate) fn around(server: SocketAddr) -> Plan {
-        Plan::new(HubAt::Linked(server))
-    }
-
-    /// The same around what `url` names: Sentinels, a cluster, a server with TLS.
-    pub(crate) fn at(url: &str) -> Plan {
-        Plan::new(HubAt::Direct(url.to_owned()))
-    }
-
-    fn new(hub: HubAt) -> Plan {
-        Plan {
-            hub,
-            consoles: 1,
-            gateways: 2,
-            trust: String::from("1s"),
-            on_redis_loss: String::from("{ serve_for: 10m }"),
-            fleet_lines: Vec::new(),
-            database: None,
-            keys_per_organization: 1000,
-            role: "gateway",
-        }
-    }
-
-    pub(crate) fn gateways(mut self, count: usize) -> Plan {
-        self.gateways = count;
-        self
-    }
-
-    pub(crate) fn consoles(mut self, count: usize) -> Plan {
-        self.consoles = count;
-        self
-    }
-
-    pub(crate) fn trust(mut self, trust: &str) -> Plan {
-        trust.clone_into(&mut self.trust);
-        self
-    }
-
-    /// `on_redis_loss: refuse`.
-    pub(crate) fn refuse(mut self) -> Plan {
-        self.on_redis_loss = String::from("refuse");
-        self
-    }
-
-    /// `on_redis_loss: { serve_for: … }`.
-    pub(crate) fn serve_for(mut self, duration: &str) -> Plan {
-        self.on_redis_loss = format!("{{ serve_for: {duration} }}");
-        self
-    }
-
-    /// Another line of `fleet`, such as `password: secret`.
-    pub(crate) fn line(mut self, line: &str) -> Plan {
-        self.fleet_lines.push(line.to_owned());
-        self
-    }
-
-    /// A database that consoles share, and further lines that go with it, such as its password.
-    pub(crate) fn database(mut self, url: &str, lines: &[String]) -> Plan {
-        self.database = Some((url.to_owned(), lines.to_vec()));
-        self
-    }
-
-    pub(crate) fn keys_per_organization(mut self, cap: u32) -> Plan {
-        self.keys_per_organization = cap;
-        self
-    }
-
     /// Starts it all: consoles first, then gateways, each ready; an organization `acme` with an agent `echo`.
     pub(crate) fn start(self) -> Fleet {
         let upstream = upstream();
@@ -150,46 +62,13 @@ impl Plan {
         }
         fleet
     }
-
-    /// The settings of one process, which reaches Redis at `redis` or wherever the plan says.
-    fn settings(&self, settings: &mut Settings, name: &str, link: Option<&FaultProxy>, upstream: &Upstream) {
-        let redis = match (&self.hub, link) {
-            (HubAt::Linked(_), Some(link)) => format!("redis://{}", link.address()),
-            (HubAt::Linked(server), None) => format!("redis://{server}"),
-            (HubAt::Direct(url), _) => url.clone(),
-        };
-        settings.upstream("echo", &[upstream.url()], "").route(scene::AGENTS_ROUTE);
-        settings.keys_per_organization(self.keys_per_organization).gateway("workers: 1");
-        let (trust, on_redis_loss) = (&self.trust, &self.on_redis_loss);
-        let mut lines = vec![
-            format!("redis: {redis}"),
-            format!("name: {name}"),
-            format!("trust: {trust}"),
-            format!("on_redis_loss: {on_redis_loss}"),
-        ];
-        lines.extend(self.fleet_lines.iter().cloned());
-        settings.section(&format!("fleet:\n  {}", lines.join("\n  ")));
-        if let Some((url, more)) = self.database.as_ref().filter(|_| name.starts_with("console")) {
-            settings.database(url);
-            more.iter().for_each(|line| {
-                settings.section(line);
-            });
-        }
-    }
-
-    fn link(&self) -> Option<FaultProxy> {
-        match self.hub {
-            HubAt::Linked(server) => Some(FaultProxy::to(server)),
-            HubAt::Direct(_) => None,
-        }
-    }
 }
 
 impl Fleet {
     /// Starts another console; gives its number.
     pub(crate) fn add_console(&mut self) -> usize {
         let number = self.consoles.len();
-        let member = self.member("console", format!("console-{number}"));
+        let member = self.member(self.plan.console_role, format!("console-{number}"));
         self.consoles.push(member);
         number
     }
@@ -197,19 +76,34 @@ impl Fleet {
     /// Starts another gateway, waits until it is ready, and gives its number.
     pub(crate) fn add_gateway(&mut self) -> usize {
         let number = self.gateways.len();
-        let member = self.member(self.plan.role, format!("gateway-{number}"));
+        let member = self.member("gateway", format!("gateway-{number}"));
         eventually("a gateway becomes ready", || member.is_ready());
         self.book.lock().unwrap().push(Some(member.process.address()));
         self.gateways.push(member);
         number
     }
 
+    /// Starts a gateway of another plan, which may not become ready; waits until it listens.
+    pub(crate) fn add_listening(&mut self, plan: impl FnOnce(Plan) -> Plan) -> usize {
+        let number = self.gateways.len();
+        let mut member = self.prepare(&plan(self.plan.clone()), "gateway", &format!("gateway-{number}"));
+        member.process.run_until_listening();
+        self.book.lock().unwrap().push(Some(member.process.address()));
+        self.gateways.push(member);
+        number
+    }
+
     fn member(&self, role: &'static str, name: String) -> Member {
-        let link = self.plan.link();
-        let mut process = Gateway::prepare_as(role, |settings| {
-            self.plan.settings(settings, &name, link.as_ref(), &self.upstream);
+        let mut member = self.prepare(&self.plan, role, &name);
+        member.process.run();
+        member
+    }
+
+    fn prepare(&self, plan: &Plan, role: &'static str, name: &str) -> Member {
+        let link = plan.link();
+        let process = Gateway::prepare_as(role, |settings| {
+            plan.settings(settings, name, link.as_ref(), &self.upstream);
         });
-        process.run();
         Member { process, link }
     }
 
@@ -219,14 +113,28 @@ impl Fleet {
         console.expect("a console runs").process.management()
     }
 
-    /// A key of `acme`, once every gateway that runs and is not cut off opens for it. Asks the gateways without
-    /// counting for the history.
+    /// A key of `acme`, once every gateway opens for it.
     pub(crate) fn key(&mut self, more: Value) -> Key {
         let key = self.new_key(more);
         for gateway in self.running() {
-            eventually("a created key opens every gateway", || self.status(gateway, &key) != 401);
+            self.until_known(gateway, &key);
         }
         key
+    }
+
+    /// Waits until a gateway knows a key that was created. Asks on a path that is no route, which charges nothing: 404
+    /// where the key is good. Those go down in the log, as usage tells them too.
+    pub(crate) fn until_known(&self, gateway: usize, key: &Key) {
+        let mut client = self.gateways[gateway].process.connect();
+        eventually("a created key opens every gateway", || {
+            let (number, sent) = (self.log.number(), self.log.at());
+            let status = client.exchange(&Request::get("/nowhere").key(&key.secret)).status;
+            let answer = Some((status, self.log.at()));
+            if status == 404 {
+                self.log.add(Attempt { number, key: key.id.clone(), gateway, sent, answer });
+            }
+            status == 404
+        });
     }
 
     /// A key of `acme` as the console answers it.
@@ -240,14 +148,35 @@ impl Fleet {
         (0..book.len()).filter(|number| book[*number].is_some()).collect()
     }
 
-    /// One GET with the key, on a path that reaches no agent: 403 or 404 where the key is good, and nothing is charged.
-    fn status(&self, gateway: usize, key: &Key) -> u16 {
-        self.gateways[gateway].process.exchange(&Request::get("/nowhere").key(&key.secret)).status
+    /// What one gateway answers to a request with the key, which goes down in the log.
+    pub(crate) fn ask(&self, gateway: usize, key: &Key) -> u16 {
+        let (number, sent) = (self.log.number(), self.log.at());
+        let status = self.gateways[gateway]
+            .process
+            .exchange(&Request::get(&target_of(number)).key(&key.secret))
+            .status;
+        self.log.add(Attempt {
+            number,
+            key: key.id.clone(),
+            gateway,
+            sent,
+            answer: Some((status, self.log.at())),
+        });
+        status
     }
 
-    /// What one gateway answers to a key's request that reaches the upstream.
-    pub(crate) fn ask(&self, gateway: usize, key: &Key) -> u16 {
-        self.gateways[gateway].process.exchange(&Request::get("/agents/echo/x").key(&key.secret)).status
+    /// Asks until a gateway answers with this status.
+    pub(crate) fn until_answered(&self, gateway: usize, key: &Key, status: u16) {
+        let what = format!("gateway {gateway} answers {status}");
+        eventually(&what, || self.ask(gateway, key) == status);
+    }
+
+    /// Each gateway that runs refuses the key now: 401, or 503 from one that the machine kept from its beats too long.
+    pub(crate) fn expect_refused(&self, key: &Key) {
+        for gateway in self.running() {
+            let status = self.ask(gateway, key);
+            assert!([401, 503].contains(&status), "gateway {gateway} answered {status}");
+        }
     }
 
     pub(crate) fn link(&self, gateway: usize) -> &FaultProxy {
@@ -289,13 +218,12 @@ impl Fleet {
         self.gateways[number].process.signal("CONT");
     }
 
-    /// Waits until so many gateways serve from a table that they trust.
+    /// Waits until every gateway that runs trusts its table: then it tells a key that nobody issued 401, before that 503.
     pub(crate) fn until_trusted(&self) {
+        let request = Request::get("/agents/echo/x").key(&unknown_key());
         for number in self.running() {
             let process = &self.gateways[number].process;
-            eventually("a gateway trusts its table again", || {
-                process.metric("keystile_fleet_trusted_ratio", &[]) == 1.0
-            });
+            eventually("a gateway trusts its table again", || process.exchange(&request).status == 401);
         }
     }
 

@@ -75,6 +75,17 @@ impl Gateway {
 
     /// As [`Gateway::run`], where a failure is what the test is about.
     pub(crate) fn try_run(&mut self) -> Result<(), FailedStart> {
+        self.run_until(|line| line.split_whitespace().next_back() == Some("ready"))
+    }
+
+    /// Starts it and waits only until it listens, for one that cannot become ready yet.
+    pub(crate) fn run_until_listening(&mut self) {
+        if let Err(failed) = self.run_until(|line| line.contains("ops listening on ")) {
+            panic!("keystile {} does not listen ({}):\n{}", self.role, failed.status, failed.said);
+        }
+    }
+
+    fn run_until(&mut self, is_up: impl Fn(&str) -> bool) -> Result<(), FailedStart> {
         assert!(self.running.is_none(), "it runs already");
         // The shell only sees to it that a bound on the size of files (see the tests of full disks) is an error to the
         // process, as a full disk is, and not a signal that ends it.
@@ -108,7 +119,8 @@ impl Gateway {
                 console = address();
             } else if line.contains("ops listening on ") {
                 ops = address();
-            } else if line.split_whitespace().next_back() == Some("ready") {
+            }
+            if is_up(&line) {
                 let ops = ops.unwrap();
                 self.running = Some(Running { child, gateway, console, ops });
                 return Ok(());
