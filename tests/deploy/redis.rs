@@ -1,6 +1,7 @@
 //! The secrets of `deploy/compose`, and its Redis, which lets nobody do more than they must.
 
 use std::collections::BTreeSet;
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -48,30 +49,50 @@ fn every_secret_is_made_once_and_for_its_owner_alone() {
     }
 }
 
-/// A Redis with the deployment's configuration and users, on a socket of its own.
-struct Redis {
+/// A Redis with the deployment's configuration and users, on a port and a socket of its own.
+pub(crate) struct Redis {
     child: Child,
     folder: tempfile::TempDir,
+    port: u16,
 }
 
 impl Redis {
-    fn start() -> Redis {
+    pub(crate) fn start() -> Redis {
+        // A port that was free may be taken before Redis has it: then another one.
+        std::iter::repeat_with(Redis::try_start).take(20).flatten().next().expect("redis-server starts")
+    }
+
+    fn try_start() -> Option<Redis> {
         let folder = prepared();
         let at = folder.path().join(FOLDER);
-        let written = read("deploy/compose/redis/redis.conf");
-        let text = written
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let own = format!("port {port}\nunixsocket {}/redis.sock", folder.path().display());
+        let text = read("deploy/compose/redis/redis.conf")
             .replace("/run/secrets/", &format!("{}/secrets/", at.display()))
             .replace("dir /data", &format!("dir {}", folder.path().display()))
-            .replace("port 6379", &format!("port 0\nunixsocket {}/redis.sock", folder.path().display()));
+            .replace("bind * -::*", "bind 127.0.0.1")
+            .replace("port 6379", &own);
         std::fs::write(folder.path().join("redis.conf"), text).unwrap();
         let child = Command::new("redis-server")
             .arg(folder.path().join("redis.conf"))
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        let redis = Redis { child, folder };
-        eventually("Redis answers", || redis.ask(&["--user", "health", "--pass", "none"], "ping") == "PONG");
-        redis
+        let mut redis = Redis { child, folder, port };
+        let mut answers = false;
+        eventually("Redis answers or ends", || {
+            answers = redis.ask(&["--user", "health", "--pass", "none"], "ping") == "PONG";
+            answers || redis.child.try_wait().unwrap().is_some()
+        });
+        answers.then_some(redis)
+    }
+
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn password(&self) -> String {
+        secret(self.folder.path(), "redis_password")
     }
 
     /// What a user is answered.
@@ -98,7 +119,7 @@ impl Drop for Redis {
 #[test]
 fn redis_of_the_fleet_lets_keystile_do_its_work_and_nobody_anything_else() {
     let redis = Redis::start();
-    let password = secret(redis.folder.path(), "redis_password");
+    let password = redis.password();
     let keystile = ["--user", "keystile", "--pass", &password];
     for allowed in ["ping", "hset keystile:{feed}:x a 1", "hget keystile:{feed}:x a", "info server"] {
         let answer = redis.ask(&keystile, allowed);
