@@ -6,6 +6,7 @@ mod client;
 mod completions;
 mod demo;
 mod gateways;
+mod healthcheck;
 mod keys;
 mod members;
 mod migrate;
@@ -60,6 +61,12 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Ask a running process whether it wants requests: exit code 0, or 1 with the reason. For container images.
+    Healthcheck {
+        /// What to ask: `/readyz` of its ops listener, or `/healthz`.
+        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8082/readyz")]
+        url: String,
+    },
     /// Print the JSON Schema of the configuration.
     Schema,
     /// Create operators, passwords and management tokens, directly on the database.
@@ -113,6 +120,7 @@ pub fn run() -> ExitCode {
         Command::Gateway { config } => serve::run(&config, Role::Gateway),
         Command::Console { config } => serve::run(&config, Role::Console),
         Command::Check { config } => return checked(&config),
+        Command::Healthcheck { url } => healthcheck::run(&url),
         Command::Schema => print(&schema::schema()),
         Command::Operator(command) => operator::run(command),
         Command::Migrate(command) => migrate::run(&command),

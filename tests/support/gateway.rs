@@ -1,4 +1,5 @@
-//! The real `keystile serve`, in a folder of its own: started, watched, stopped, killed and started again.
+//! The real keystile, in a folder of its own: started, watched, stopped, killed and started again. `keystile serve`
+//! unless the test asks for another role.
 //!
 //! Waits for what the process says on standard error, never for time to pass. Ends only the process that it started.
 
@@ -16,8 +17,9 @@ use super::{Settings, WATCHDOG};
 /// The program under test.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_keystile");
 
-/// A gateway and console in one process.
+/// A gateway and console in one process; in a fleet, one of the two.
 pub(crate) struct Gateway {
+    role: &'static str,
     running: Option<Running>,
     folder: tempfile::TempDir,
     token: Option<String>,
@@ -26,8 +28,8 @@ pub(crate) struct Gateway {
 
 struct Running {
     child: Child,
-    gateway: SocketAddr,
-    console: SocketAddr,
+    gateway: Option<SocketAddr>,
+    console: Option<SocketAddr>,
     ops: SocketAddr,
 }
 
@@ -52,27 +54,43 @@ impl Gateway {
 
     /// A folder with its configuration; nothing runs yet.
     pub(crate) fn prepare(configure: impl FnOnce(&mut Settings)) -> Gateway {
+        Gateway::prepare_as("serve", configure)
+    }
+
+    /// As [`Gateway::prepare`], for `keystile gateway` or `keystile console`.
+    pub(crate) fn prepare_as(role: &'static str, configure: impl FnOnce(&mut Settings)) -> Gateway {
         let folder = tempfile::tempdir().unwrap();
         let mut settings = Settings::default();
         configure(&mut settings);
         std::fs::write(folder.path().join("keystile.yaml"), settings.yaml(folder.path())).unwrap();
-        Gateway { running: None, folder, token: None, logs: Logs::default() }
+        Gateway { role, running: None, folder, token: None, logs: Logs::default() }
     }
 
     /// Starts it on its folder; a failure to start fails the test.
     pub(crate) fn run(&mut self) {
         if let Err(failed) = self.try_run() {
-            panic!("keystile serve did not start ({}):\n{}", failed.status, failed.said);
+            panic!("keystile {} did not start ({}):\n{}", self.role, failed.status, failed.said);
         }
     }
 
     /// As [`Gateway::run`], where a failure is what the test is about.
     pub(crate) fn try_run(&mut self) -> Result<(), FailedStart> {
+        self.run_until(|line| line.split_whitespace().next_back() == Some("ready"))
+    }
+
+    /// Starts it and waits only until it listens, for one that cannot become ready yet.
+    pub(crate) fn run_until_listening(&mut self) {
+        if let Err(failed) = self.run_until(|line| line.contains("ops listening on ")) {
+            panic!("keystile {} does not listen ({}):\n{}", self.role, failed.status, failed.said);
+        }
+    }
+
+    fn run_until(&mut self, is_up: impl Fn(&str) -> bool) -> Result<(), FailedStart> {
         assert!(self.running.is_none(), "it runs already");
         // The shell only sees to it that a bound on the size of files (see the tests of full disks) is an error to the
         // process, as a full disk is, and not a signal that ends it.
         let mut child = self
-            .program("sh", &["-c", "trap '' XFSZ; exec \"$@\"", "sh", BINARY, "serve"])
+            .program("sh", &["-c", "trap '' XFSZ; exec \"$@\"", "sh", BINARY, self.role])
             .arg("--config")
             .arg(self.config())
             .stdin(Stdio::null())
@@ -101,8 +119,9 @@ impl Gateway {
                 console = address();
             } else if line.contains("ops listening on ") {
                 ops = address();
-            } else if line.split_whitespace().next_back() == Some("ready") {
-                let (gateway, console, ops) = (gateway.unwrap(), console.unwrap(), ops.unwrap());
+            }
+            if is_up(&line) {
+                let ops = ops.unwrap();
                 self.running = Some(Running { child, gateway, console, ops });
                 return Ok(());
             }
@@ -150,7 +169,15 @@ impl Gateway {
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.running().gateway
+        self.running().gateway.expect("a role that listens for programs")
+    }
+
+    pub(crate) fn console_address(&self) -> SocketAddr {
+        self.running().console.expect("a role that listens for people")
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.running.is_some()
     }
 
     pub(crate) fn ops_address(&self) -> SocketAddr {
@@ -211,7 +238,7 @@ impl Gateway {
             None => self.operator_token(),
         };
         self.token = Some(token.clone());
-        Management::new(self.running().console, token)
+        Management::new(self.console_address(), token)
     }
 
     fn operator_token(&self) -> String {

@@ -8,12 +8,17 @@
 use std::time::Duration;
 
 pub(crate) mod client;
+pub(crate) mod fault_proxy;
+pub(crate) mod fleet;
 pub(crate) mod gateway;
+pub(crate) mod history;
+pub(crate) mod judge;
 pub(crate) mod management;
 pub(crate) mod postgres;
 pub(crate) mod redis;
 pub(crate) mod scene;
 pub(crate) mod settings;
+pub(crate) mod traffic;
 pub(crate) mod upstream;
 pub(crate) mod wire;
 
@@ -36,7 +41,8 @@ pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     while !holds() {
         let waited_ns = u128::from(clock.now().nanos_since(began));
         assert!(waited_ns < WATCHDOG.as_nanos(), "it did not come to hold that {what}");
-        std::thread::yield_now();
+        // What is waited for needs the processor more than the asking does.
+        std::thread::park_timeout(Duration::from_millis(1));
     }
 }
 

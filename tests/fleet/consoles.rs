@@ -1,0 +1,127 @@
+//! Consoles in plural around one PostgreSQL: one publishes, another takes over, and nothing is counted twice or lost.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::support::eventually;
+use crate::support::fault_proxy::Fault;
+use crate::support::fleet::{Fleet, Plan};
+use crate::support::judge::expect_none;
+use crate::support::postgres::Postgres;
+use crate::support::redis::RedisServer;
+use crate::support::traffic::{CALM, Traffic};
+
+const CUT_WITHIN: Duration = Duration::from_secs(2);
+
+/// How many consoles say that they publish.
+fn publishing(fleet: &Fleet) -> Vec<usize> {
+    let publishes = |number: &usize| {
+        let process = &fleet.consoles[*number].process;
+        process.is_running() && process.metric("keystile_publisher_active_ratio", &[]) == 1.0
+    };
+    (0..fleet.consoles.len()).filter(publishes).collect()
+}
+
+/// Two consoles and two gateways, with the number of the console that publishes.
+fn start(redis: &RedisServer, postgres: &Postgres) -> (Fleet, usize) {
+    let plan = Plan::around(&redis.address()).consoles(2).database(&postgres.url(), &[]);
+    let fleet = plan.start();
+    eventually("one console publishes", || publishing(&fleet).len() == 1);
+    let active = publishing(&fleet)[0];
+    (fleet, active)
+}
+
+#[test]
+fn a_deletion_at_the_console_that_does_not_publish_is_complete_all_the_same() {
+    let (redis, postgres) = (RedisServer::start(), Postgres::start());
+    let (mut fleet, active) = start(&redis, &postgres);
+    for number in [active, 1 - active] {
+        let key = fleet.key(json!({}));
+        let management = fleet.consoles[number].process.management();
+        let (status, answer) = fleet.log.delete(&management, &key);
+        assert_eq!(status, 200, "{answer}");
+        fleet.expect_refused(&key);
+    }
+    expect_none(&fleet.history().revocation_breaches(CUT_WITHIN));
+}
+
+#[test]
+fn another_console_takes_over_from_one_that_was_killed() {
+    let (redis, postgres) = (RedisServer::start(), Postgres::start());
+    let (mut fleet, active) = start(&redis, &postgres);
+    let (kept, deleted) = (fleet.key(json!({})), fleet.key(json!({})));
+    let mut traffic = Traffic::everywhere(&fleet, &kept, CALM);
+    for gateway in 0..2 {
+        traffic.client(&fleet, gateway, &deleted, CALM);
+    }
+    fleet.consoles[active].process.kill();
+    let management = fleet.management();
+    let (status, answer) = fleet.log.delete(&management, &deleted);
+    assert!([200, 202].contains(&status), "{answer}");
+    eventually("the other console publishes", || publishing(&fleet) == [1 - active]);
+    for gateway in 0..2 {
+        fleet.until_answered(gateway, &deleted, 401);
+    }
+    eventually("deletions are complete again", || {
+        let key = fleet.key(json!({}));
+        fleet.log.delete(&management, &key).0 == 200
+    });
+    fleet.consoles[active].process.run();
+    eventually("one console publishes", || publishing(&fleet).len() == 1);
+    traffic.stop();
+    let history = fleet.history();
+    expect_none(&history.revocation_breaches(CUT_WITHIN));
+    expect_none(&history.wrong_refusals());
+}
+
+#[test]
+fn a_console_that_stood_still_does_not_publish_what_another_has_overtaken() {
+    let (redis, postgres) = (RedisServer::start(), Postgres::start());
+    let (mut fleet, active) = start(&redis, &postgres);
+    let deleted = fleet.key(json!({}));
+    let traffic = Traffic::everywhere(&fleet, &deleted, CALM);
+    // Cut off from Redis only: it holds the publisher's lock until it notices.
+    fleet.consoles[active].link().set(Fault::Blackhole);
+    let other = fleet.consoles[1 - active].process.management();
+    let (status, answer) = fleet.log.delete(&other, &deleted);
+    assert!([200, 202].contains(&status), "{answer}");
+    fleet.consoles[active].link().heal();
+    for gateway in 0..2 {
+        fleet.until_answered(gateway, &deleted, 401);
+    }
+    traffic.stop();
+    expect_none(&fleet.history().revocation_breaches(CUT_WITHIN));
+}
+
+#[test]
+fn usage_is_counted_once_through_a_killed_console_and_a_flushed_redis() {
+    let (redis, postgres) = (RedisServer::start(), Postgres::start());
+    let (mut fleet, active) = start(&redis, &postgres);
+    let key = fleet.key(json!({}));
+    let traffic = Traffic::everywhere(&fleet, &key, CALM);
+    let served = |fleet: &Fleet, times: usize| {
+        let before = fleet.log.answered(200);
+        eventually("the key is used", || fleet.log.answered(200) >= before + times);
+    };
+    served(&fleet, 200);
+    fleet.consoles[active].process.kill();
+    served(&fleet, 200);
+    redis.command(&["FLUSHALL"]);
+    served(&fleet, 200);
+    fleet.consoles[active].process.run();
+    fleet.link(0).set(Fault::Blackhole);
+    served(&fleet, 100);
+    fleet.link(0).heal();
+    fleet.until_trusted();
+    served(&fleet, 200);
+    traffic.stop();
+    let history = fleet.history();
+    let management = fleet.management();
+    eventually("usage has settled", || history.account_breaches(&key.id, &management.usage(&key)).is_empty());
+    // What is told now must not grow any more: a batch that comes twice would be seen after the next one.
+    assert_eq!(fleet.ask(0, &key), 200);
+    let history = fleet.history();
+    eventually("usage has settled", || history.account_breaches(&key.id, &management.usage(&key)).is_empty());
+    expect_none(&history.wrong_refusals());
+}
