@@ -1,0 +1,4 @@
+//! The fleet's protocol, checked state by state.
+
+#[cfg(test)]
+mod revocation;

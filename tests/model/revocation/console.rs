@@ -1,0 +1,274 @@
+//! The steps of consoles: publishing, remembering gateways, and answering a DELETE.
+//!
+//! A console that hangs is one that does not take its next step; what it sends late is the step taken late. Whoever
+//! answers the DELETE need not be the publisher, and talks to whichever server answers.
+
+use super::mutant::Mutant;
+use super::state::{EPOCH_MAX, Fleet, GOES_ON, IDS, OVERLAP, Revocation, Stage, WAITS};
+use super::{Model, vouched};
+
+/// A step of a console.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The second publisher takes over.
+    TakeOver,
+    /// A publisher finds contents that it cannot vouch for and takes a new epoch from SQL.
+    TakeEpoch(u8),
+    /// A publisher reads the table from SQL.
+    ReadTable(u8),
+    /// A publisher opens its epoch on a server.
+    Open(u8, u8),
+    /// A publisher publishes the change on a server.
+    Publish(u8, u8),
+    /// A console writes the gateways that a server has registered into SQL, and says so to the server.
+    Remember(u8),
+    /// Whoever answers DELETEs looks at a server's registry beforehand.
+    Look(u8),
+    /// DELETE commits.
+    Commit,
+    /// It is seen in a server's feed.
+    SeePublished(u8),
+    /// The registry of a server is read.
+    ReadRegistry(u8),
+    /// Acknowledgements are read from a server.
+    ReadAcknowledgements(u8),
+    /// DELETE is answered 200.
+    Answer,
+}
+
+/// All steps.
+pub const STEPS: [Step; 22] = [
+    Step::TakeOver,
+    Step::TakeEpoch(0),
+    Step::TakeEpoch(1),
+    Step::ReadTable(0),
+    Step::ReadTable(1),
+    Step::Open(0, 0),
+    Step::Open(0, 1),
+    Step::Open(1, 0),
+    Step::Open(1, 1),
+    Step::Publish(0, 0),
+    Step::Publish(0, 1),
+    Step::Publish(1, 0),
+    Step::Publish(1, 1),
+    Step::Remember(0),
+    Step::Remember(1),
+    Step::Look(0),
+    Step::Look(1),
+    Step::Commit,
+    Step::SeePublished(0),
+    Step::SeePublished(1),
+    Step::ReadRegistry(0),
+    Step::ReadRegistry(1),
+];
+
+/// The steps that end a DELETE.
+pub const LAST_STEPS: [Step; 3] =
+    [Step::ReadAcknowledgements(0), Step::ReadAcknowledgements(1), Step::Answer];
+
+/// How long whoever answers waits for a gateway.
+fn waits(model: &Model) -> u8 {
+    if model.broken(Mutant::NoMargin) { GOES_ON } else { WAITS }
+}
+
+/// Takes a step; `None` where it cannot.
+pub fn take(model: &Model, fleet: &mut Fleet, step: Step) -> Option<()> {
+    match step {
+        Step::TakeOver => take_over(fleet),
+        Step::TakeEpoch(publisher) => take_epoch(model, fleet, usize::from(publisher)),
+        Step::ReadTable(publisher) => read_table(model, fleet, usize::from(publisher)),
+        Step::Open(publisher, server) => open(model, fleet, usize::from(publisher), server),
+        Step::Publish(publisher, server) => publish(model, fleet, usize::from(publisher), server),
+        Step::Remember(server) => remember(model, fleet, server),
+        Step::Look(server) => look(model, fleet, server),
+        Step::Commit => commit(fleet),
+        Step::SeePublished(server) => see_published(model, fleet, server),
+        Step::ReadRegistry(server) => read_registry(model, fleet, server),
+        Step::ReadAcknowledgements(server) => read_acknowledgements(model, fleet, server),
+        Step::Answer => answer(model, fleet),
+    }
+}
+
+fn take_over(fleet: &mut Fleet) -> Option<()> {
+    fleet.faults.takeovers = fleet.faults.takeovers.checked_sub(1)?;
+    fleet.sql.term += 1;
+    fleet.publishers[1].term = fleet.sql.term;
+    fleet.publishers[1].epoch = fleet.sql.epoch;
+    Some(())
+}
+
+/// Whether a server holds what this publisher cannot go on with.
+fn needs_epoch(model: &Model, fleet: &Fleet, publisher: usize) -> bool {
+    let own = fleet.publishers[publisher];
+    let foreign = |server: u8| {
+        let epoch = fleet.servers[usize::from(server)].contents.head.epoch;
+        fleet.answers(server) && (epoch < own.epoch || !vouched(model, fleet, server))
+    };
+    own.term > 0 && own.stage == Stage::Following && (foreign(0) || foreign(1))
+}
+
+/// SQL gives an epoch to the publisher of the latest term only.
+fn new_epoch(fleet: &mut Fleet, publisher: usize) -> Option<()> {
+    let may = fleet.publishers[publisher].term == fleet.sql.term && fleet.sql.epoch < EPOCH_MAX;
+    may.then_some(())?;
+    fleet.sql.epoch += 1;
+    fleet.publishers[publisher].epoch = fleet.sql.epoch;
+    Some(())
+}
+
+fn take_epoch(model: &Model, fleet: &mut Fleet, publisher: usize) -> Option<()> {
+    let may = needs_epoch(model, fleet, publisher) && !model.broken(Mutant::TableBeforeEpoch);
+    may.then_some(())?;
+    new_epoch(fleet, publisher)?;
+    fleet.publishers[publisher].stage = Stage::Taken;
+    Some(())
+}
+
+fn read_table(model: &Model, fleet: &mut Fleet, publisher: usize) -> Option<()> {
+    let early = model.broken(Mutant::TableBeforeEpoch) && needs_epoch(model, fleet, publisher);
+    (early || fleet.publishers[publisher].stage == Stage::Taken).then_some(())?;
+    fleet.publishers[publisher].stage = Stage::Read(fleet.sql.seq);
+    Some(())
+}
+
+fn open(model: &Model, fleet: &mut Fleet, publisher: usize, server: u8) -> Option<()> {
+    let Stage::Read(seq) = fleet.publishers[publisher].stage else { return None };
+    fleet.answers(server).then_some(())?;
+    if model.broken(Mutant::TableBeforeEpoch) {
+        new_epoch(fleet, publisher)?;
+    }
+    let own = &mut fleet.publishers[publisher];
+    let there = &mut fleet.servers[usize::from(server)];
+    let fits = own.term >= there.contents.term && own.epoch > there.contents.head.epoch;
+    (fits || model.broken(Mutant::NoFence)).then_some(())?;
+    own.stage = Stage::Following;
+    there.contents.head.epoch = own.epoch;
+    there.contents.head.seq = seq;
+    there.contents.term = own.term;
+    there.contents.stamp = Some((server, there.history));
+    if own.epoch == fleet.sql.epoch {
+        fleet.young = WAITS + OVERLAP;
+    }
+    Some(())
+}
+
+fn publish(model: &Model, fleet: &mut Fleet, publisher: usize, server: u8) -> Option<()> {
+    let own = fleet.publishers[publisher];
+    let may = fleet.answers(server) && vouched(model, fleet, server) && own.stage == Stage::Following;
+    let there = &mut fleet.servers[usize::from(server)].contents;
+    let fits = own.term >= there.term && own.epoch == there.head.epoch;
+    let next = fleet.sql.seq == 1 && there.head.seq == 0 && own.term > 0;
+    (may && next && (fits || model.broken(Mutant::NoFence))).then_some(())?;
+    there.head.seq = 1;
+    there.term = own.term;
+    Some(())
+}
+
+/// SQL takes a gateway in only under its latest epoch, in the transaction that checks it.
+fn remember(model: &Model, fleet: &mut Fleet, server: u8) -> Option<()> {
+    let epoch = fleet.servers[usize::from(server)].contents.head.epoch;
+    let may = epoch == fleet.sql.epoch || model.broken(Mutant::RemembersUnderAnyEpoch);
+    (fleet.answers(server) && may && vouched(model, fleet, server)).then_some(())?;
+    let mut changed = None;
+    let entries = fleet.servers[usize::from(server)].contents.registry.iter_mut().zip(&mut fleet.sql.known);
+    for (entry, known) in entries {
+        if let Some(entry) = entry.as_mut().filter(|entry| !entry.remembered) {
+            entry.remembered = true;
+            *known = true;
+            changed = Some(());
+        }
+    }
+    changed
+}
+
+fn look(model: &Model, fleet: &mut Fleet, server: u8) -> Option<()> {
+    let early = matches!(fleet.revocation, Revocation::Idle | Revocation::Committed);
+    (early && fleet.answers(server) && vouched(model, fleet, server)).then_some(())?;
+    let mut changed = None;
+    for (entry, sign) in fleet.servers[usize::from(server)].contents.registry.iter_mut().zip(&mut fleet.signs) {
+        if let Some(entry) = entry.as_mut().filter(|entry| entry.unseen) {
+            entry.unseen = false;
+            *sign = waits(model);
+            changed = Some(());
+        }
+    }
+    changed
+}
+
+fn commit(fleet: &mut Fleet) -> Option<()> {
+    (fleet.revocation == Revocation::Idle).then_some(())?;
+    fleet.sql.seq = 1;
+    fleet.revocation = Revocation::Committed;
+    Some(())
+}
+
+fn see_published(model: &Model, fleet: &mut Fleet, server: u8) -> Option<()> {
+    let head = fleet.servers[usize::from(server)].contents.head;
+    (fleet.answers(server) && vouched(model, fleet, server) && head.seq == 1).then_some(())?;
+    fleet.revocation = match fleet.revocation {
+        Revocation::Committed if !model.broken(Mutant::ReadsBeforePublishing) => {
+            Revocation::Published(head.epoch, waits(model))
+        }
+        Revocation::ReadEarly(left, passed) => Revocation::Waiting(head.epoch, left, passed),
+        _ => return None,
+    };
+    Some(())
+}
+
+/// Whom to wait for and how long: until the earlier of publication and last sign, plus what the gateway may go on for.
+fn read_registry(model: &Model, fleet: &mut Fleet, server: u8) -> Option<()> {
+    let contents = &fleet.servers[usize::from(server)].contents;
+    let ours = |epoch: u8| {
+        model.broken(Mutant::ReadsAnyRegistry) || (vouched(model, fleet, server) && epoch == contents.head.epoch)
+    };
+    let (epoch, published) = match fleet.revocation {
+        Revocation::Published(epoch, left) => (Some(epoch), left),
+        Revocation::Committed if model.broken(Mutant::ReadsBeforePublishing) => (None, waits(model)),
+        _ => return None,
+    };
+    let present = |id: usize| contents.registry[id].is_some_and(|entry| entry.under == contents.head.epoch);
+    let absent = (0..IDS).any(|id| fleet.sql.known[id] && !present(id));
+    let incomplete = model.broken(Mutant::YoungRegistryByPresence) && fleet.young > 0 && absent;
+    (fleet.answers(server) && !incomplete && epoch.is_none_or(ours)).then_some(())?;
+    let mut left = [0; IDS];
+    let mut passed = [false; IDS];
+    for (id, entry) in contents.registry.iter().enumerate() {
+        let Some(entry) = entry else { continue };
+        passed[id] = entry.applied == 1;
+        if !entry.loading {
+            left[id] = if entry.unseen { published } else { published.min(fleet.signs[id]) };
+        }
+    }
+    fleet.revocation = match epoch {
+        Some(epoch) => Revocation::Waiting(epoch, left, passed),
+        None => Revocation::ReadEarly(left, passed),
+    };
+    fleet.signs = [0; IDS];
+    Some(())
+}
+
+fn read_acknowledgements(model: &Model, fleet: &mut Fleet, server: u8) -> Option<()> {
+    let Revocation::Waiting(epoch, left, mut passed) = fleet.revocation else { return None };
+    let contents = &fleet.servers[usize::from(server)].contents;
+    let ours = vouched(model, fleet, server) && epoch == contents.head.epoch;
+    (fleet.answers(server) && (ours || model.broken(Mutant::ReadsAnyRegistry))).then_some(())?;
+    let before = passed;
+    for (passed, entry) in passed.iter_mut().zip(&contents.registry) {
+        *passed |= entry.is_some_and(|entry| entry.applied == 1);
+    }
+    (passed != before).then_some(())?;
+    fleet.revocation = Revocation::Waiting(epoch, left, passed);
+    Some(())
+}
+
+/// In a young epoch only acknowledgements count, and of all gateways that SQL knows; later on, time counts as well.
+fn answer(model: &Model, fleet: &mut Fleet) -> Option<()> {
+    let Revocation::Waiting(epoch, left, passed) = fleet.revocation else { return None };
+    (epoch == fleet.sql.epoch || model.broken(Mutant::NoLastLook)).then_some(())?;
+    let mutant = model.broken(Mutant::YoungRegistryComplete) || model.broken(Mutant::YoungRegistryByPresence);
+    let young = fleet.young > 0 && !mutant;
+    let refuses = |id: usize| passed[id] || (left[id] == 0 && !(young && fleet.sql.known[id]));
+    (0..IDS).all(refuses).then_some(())?;
+    fleet.revocation = Revocation::Complete;
+    Some(())
+}

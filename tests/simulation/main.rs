@@ -1,0 +1,3 @@
+//! x
+#[test]
+fn x() { let _ = turmoil::Builder::new(); }
