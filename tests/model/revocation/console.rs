@@ -4,7 +4,7 @@
 //! answers the DELETE need not be the publisher, and talks to whichever server answers.
 
 use super::mutant::Mutant;
-use super::state::{EPOCH_MAX, Fleet, GOES_ON, IDS, OVERLAP, Revocation, Stage, WAITS};
+use super::state::{Fleet, GOES_ON, IDS, OVERLAP, Revocation, Stage, WAITS};
 use super::{Model, vouched};
 
 /// A step of a console.
@@ -12,10 +12,8 @@ use super::{Model, vouched};
 pub enum Step {
     /// The second publisher takes over.
     TakeOver,
-    /// A publisher finds contents that it cannot vouch for and takes a new epoch from SQL.
+    /// A publisher finds contents that it cannot vouch for, takes a new epoch from SQL and reads the table.
     TakeEpoch(u8),
-    /// A publisher reads the table from SQL.
-    ReadTable(u8),
     /// A publisher opens its epoch on a server.
     Open(u8, u8),
     /// A publisher publishes the change on a server.
@@ -30,19 +28,17 @@ pub enum Step {
     SeePublished(u8),
     /// The registry of a server is read.
     ReadRegistry(u8),
-    /// Acknowledgements are read from a server.
-    ReadAcknowledgements(u8),
-    /// DELETE is answered 200.
+    /// The registry is read again, and by what it says nobody admits the key any more.
+    Judge(u8),
+    /// SQL says that the epoch is still the latest, and DELETE is answered 200.
     Answer,
 }
 
 /// All steps.
-pub const STEPS: [Step; 22] = [
+pub const STEPS: [Step; 23] = [
     Step::TakeOver,
     Step::TakeEpoch(0),
     Step::TakeEpoch(1),
-    Step::ReadTable(0),
-    Step::ReadTable(1),
     Step::Open(0, 0),
     Step::Open(0, 1),
     Step::Open(1, 0),
@@ -60,11 +56,10 @@ pub const STEPS: [Step; 22] = [
     Step::SeePublished(1),
     Step::ReadRegistry(0),
     Step::ReadRegistry(1),
+    Step::Judge(0),
+    Step::Judge(1),
+    Step::Answer,
 ];
-
-/// The steps that end a DELETE.
-pub const LAST_STEPS: [Step; 3] =
-    [Step::ReadAcknowledgements(0), Step::ReadAcknowledgements(1), Step::Answer];
 
 /// How long whoever answers waits for a gateway.
 fn waits(model: &Model) -> u8 {
@@ -76,7 +71,6 @@ pub fn take(model: &Model, fleet: &mut Fleet, step: Step) -> Option<()> {
     match step {
         Step::TakeOver => take_over(fleet),
         Step::TakeEpoch(publisher) => take_epoch(model, fleet, usize::from(publisher)),
-        Step::ReadTable(publisher) => read_table(model, fleet, usize::from(publisher)),
         Step::Open(publisher, server) => open(model, fleet, usize::from(publisher), server),
         Step::Publish(publisher, server) => publish(model, fleet, usize::from(publisher), server),
         Step::Remember(server) => remember(model, fleet, server),
@@ -84,7 +78,7 @@ pub fn take(model: &Model, fleet: &mut Fleet, step: Step) -> Option<()> {
         Step::Commit => commit(fleet),
         Step::SeePublished(server) => see_published(model, fleet, server),
         Step::ReadRegistry(server) => read_registry(model, fleet, server),
-        Step::ReadAcknowledgements(server) => read_acknowledgements(model, fleet, server),
+        Step::Judge(server) => judge(model, fleet, server),
         Step::Answer => answer(model, fleet),
     }
 }
@@ -109,24 +103,18 @@ fn needs_epoch(model: &Model, fleet: &Fleet, publisher: usize) -> bool {
 
 /// SQL gives an epoch to the publisher of the latest term only.
 fn new_epoch(fleet: &mut Fleet, publisher: usize) -> Option<()> {
-    let may = fleet.publishers[publisher].term == fleet.sql.term && fleet.sql.epoch < EPOCH_MAX;
-    may.then_some(())?;
+    (fleet.publishers[publisher].term == fleet.sql.term).then_some(())?;
+    fleet.faults.epochs = fleet.faults.epochs.checked_sub(1)?;
     fleet.sql.epoch += 1;
     fleet.publishers[publisher].epoch = fleet.sql.epoch;
     Some(())
 }
 
 fn take_epoch(model: &Model, fleet: &mut Fleet, publisher: usize) -> Option<()> {
-    let may = needs_epoch(model, fleet, publisher) && !model.broken(Mutant::TableBeforeEpoch);
-    may.then_some(())?;
-    new_epoch(fleet, publisher)?;
-    fleet.publishers[publisher].stage = Stage::Taken;
-    Some(())
-}
-
-fn read_table(model: &Model, fleet: &mut Fleet, publisher: usize) -> Option<()> {
-    let early = model.broken(Mutant::TableBeforeEpoch) && needs_epoch(model, fleet, publisher);
-    (early || fleet.publishers[publisher].stage == Stage::Taken).then_some(())?;
+    needs_epoch(model, fleet, publisher).then_some(())?;
+    if !model.broken(Mutant::TableBeforeEpoch) {
+        new_epoch(fleet, publisher)?;
+    }
     fleet.publishers[publisher].stage = Stage::Read(fleet.sql.seq);
     Some(())
 }
@@ -185,6 +173,7 @@ fn look(model: &Model, fleet: &mut Fleet, server: u8) -> Option<()> {
     let early = matches!(fleet.revocation, Revocation::Idle | Revocation::Committed);
     (early && fleet.answers(server) && vouched(model, fleet, server)).then_some(())?;
     let mut changed = None;
+    model.signs.then_some(())?;
     for (entry, sign) in fleet.servers[usize::from(server)].contents.registry.iter_mut().zip(&mut fleet.signs) {
         if let Some(entry) = entry.as_mut().filter(|entry| entry.unseen) {
             entry.unseen = false;
@@ -236,7 +225,7 @@ fn read_registry(model: &Model, fleet: &mut Fleet, server: u8) -> Option<()> {
         let Some(entry) = entry else { continue };
         passed[id] = entry.applied == 1;
         if !entry.loading {
-            left[id] = if entry.unseen { published } else { published.min(fleet.signs[id]) };
+            left[id] = if entry.unseen || !model.signs { published } else { published.min(fleet.signs[id]) };
         }
     }
     fleet.revocation = match epoch {
@@ -247,28 +236,35 @@ fn read_registry(model: &Model, fleet: &mut Fleet, server: u8) -> Option<()> {
     Some(())
 }
 
-fn read_acknowledgements(model: &Model, fleet: &mut Fleet, server: u8) -> Option<()> {
+/// In a young epoch only acknowledgements count; later on, time counts as well. It must have passed before this reading:
+/// a server that holds the epoch and answers when the epoch is not young any more is the primary and the only one.
+fn judge(model: &Model, fleet: &mut Fleet, server: u8) -> Option<()> {
     let Revocation::Waiting(epoch, left, mut passed) = fleet.revocation else { return None };
     let contents = &fleet.servers[usize::from(server)].contents;
     let ours = vouched(model, fleet, server) && epoch == contents.head.epoch;
-    (fleet.answers(server) && (ours || model.broken(Mutant::ReadsAnyRegistry))).then_some(())?;
-    let before = passed;
-    for (passed, entry) in passed.iter_mut().zip(&contents.registry) {
-        *passed |= entry.is_some_and(|entry| entry.applied == 1);
+    let any = model.broken(Mutant::ReadsAnyRegistry) || model.broken(Mutant::JudgesByItsTimer);
+    ((fleet.answers(server) && ours) || any).then_some(())?;
+    if ours {
+        for (passed, entry) in passed.iter_mut().zip(&contents.registry) {
+            *passed |= entry.is_some_and(|entry| entry.applied == 1);
+        }
     }
-    (passed != before).then_some(())?;
-    fleet.revocation = Revocation::Waiting(epoch, left, passed);
+    let complete = model.broken(Mutant::YoungRegistryComplete) || model.broken(Mutant::YoungRegistryByPresence);
+    let young = fleet.young > 0 && !complete;
+    (0..IDS).all(|id| passed[id] || left[id] == 0).then_some(())?;
+    fleet.revocation = Revocation::Judged(epoch, young, passed);
     Some(())
 }
 
-/// In a young epoch only acknowledgements count, and of all gateways that SQL knows; later on, time counts as well.
+/// Asks SQL in one step whether the epoch is still the latest and which gateways it knows.
 fn answer(model: &Model, fleet: &mut Fleet) -> Option<()> {
-    let Revocation::Waiting(epoch, left, passed) = fleet.revocation else { return None };
-    (epoch == fleet.sql.epoch || model.broken(Mutant::NoLastLook)).then_some(())?;
-    let mutant = model.broken(Mutant::YoungRegistryComplete) || model.broken(Mutant::YoungRegistryByPresence);
-    let young = fleet.young > 0 && !mutant;
-    let refuses = |id: usize| passed[id] || (left[id] == 0 && !(young && fleet.sql.known[id]));
-    (0..IDS).all(refuses).then_some(())?;
-    fleet.revocation = Revocation::Complete;
+    let Revocation::Judged(epoch, young, passed) = fleet.revocation else { return None };
+    let latest = epoch == fleet.sql.epoch || model.broken(Mutant::NoLastLook);
+    let refuses = |id: usize| passed[id] || !young || !fleet.sql.known[id];
+    fleet.revocation = if latest && (0..IDS).all(refuses) {
+        Revocation::Complete
+    } else {
+        Revocation::Waiting(epoch, [0; IDS], passed)
+    };
     Some(())
 }

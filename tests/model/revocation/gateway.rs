@@ -107,7 +107,7 @@ fn register(model: &Model, fleet: &mut Fleet, beat: Beat) {
     *entry = Some(Entry {
         loading: beat.loading,
         applied: beat.applied,
-        unseen: true,
+        unseen: model.signs,
         remembered: entry.is_some_and(|entry| entry.remembered),
         under: if vouched && model.broken(Mutant::YoungRegistryByPresence) { contents.head.epoch } else { 0 },
     });

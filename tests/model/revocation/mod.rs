@@ -23,6 +23,8 @@ pub const HOLDS: &str = "no gateway admits the key after DELETE was answered 200
 pub struct Model {
     /// How many gateways take part.
     pub gateways: usize,
+    /// Whether consoles keep in mind when they saw a gateway's last sign; without, they wait from the publication.
+    pub signs: bool,
     /// What may go wrong.
     pub faults: Faults,
     /// The rule that is broken.
@@ -75,7 +77,7 @@ fn tick(model: &Model, fleet: &mut Fleet, skipping: u8) -> Option<()> {
             left.iter_mut().for_each(|left| *left = left.saturating_sub(1));
         }
         Revocation::Published(_, left) => *left = left.saturating_sub(1),
-        Revocation::Idle | Revocation::Committed | Revocation::Complete => {}
+        Revocation::Idle | Revocation::Committed | Revocation::Judged(..) | Revocation::Complete => {}
     }
     for (index, gateway) in fleet.gateways.iter_mut().enumerate().take(model.gateways) {
         if skipping & (1 << index) != 0 {
@@ -128,7 +130,6 @@ impl stateright::Model for Model {
             actions.extend(gateway::STEPS.map(|step| Action::Gateway(index, step)));
         }
         actions.extend(console::STEPS.map(Action::Console));
-        actions.extend(console::LAST_STEPS.map(Action::Console));
     }
 
     fn next_state(&self, last: &Fleet, action: Action) -> Option<Fleet> {
@@ -141,6 +142,7 @@ impl stateright::Model for Model {
             Action::Gateway(index, step) => gateway::take(self, &mut fleet, usize::from(index), step),
             Action::Console(step) => console::take(self, &mut fleet, step),
         }?;
+        fleet.forget_unreachable();
         (fleet != *last).then_some(fleet)
     }
 

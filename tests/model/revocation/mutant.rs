@@ -21,6 +21,8 @@ pub enum Mutant {
     ReadsBeforePublishing,
     /// The registry that is read may be of another epoch, or of a server that nobody vouches for.
     ReadsAnyRegistry,
+    /// Whoever answers waits by its own clock and does not read the registry once more after that.
+    JudgesByItsTimer,
     /// Nobody looks at the stamps.
     NoStamp,
     /// The stamp names the process and not the history that it writes.

@@ -16,8 +16,6 @@ pub const GOES_ON: u8 = 1;
 pub const WAITS: u8 = GOES_ON + 1;
 /// How long a primary that was failed over may still answer, in ticks.
 pub const OVERLAP: u8 = 1;
-/// Epochs are bounded so that the model ends.
-pub const EPOCH_MAX: u8 = 3;
 
 /// A point in the feed. The key is in the table at sequence 0 and gone at 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -125,9 +123,7 @@ pub enum Stage {
     /// It publishes under its epoch.
     #[default]
     Following,
-    /// It has taken a new epoch from SQL.
-    Taken,
-    /// It has read the table from SQL, at this sequence.
+    /// It has taken a new epoch from SQL and read the table, at this sequence.
     Read(u8),
 }
 
@@ -169,6 +165,8 @@ pub enum Revocation {
     Published(u8, u8),
     /// The registry of this epoch was read: how long to wait for whom, and who need not be waited for.
     Waiting(u8, [u8; IDS], [bool; IDS]),
+    /// By the registry of this epoch nobody admits the key any more: whether the epoch was young, and who acknowledged.
+    Judged(u8, bool, [bool; IDS]),
     /// Answered 200.
     Complete,
 }
@@ -184,6 +182,8 @@ pub struct Faults {
     pub flushes: u8,
     /// Crashes of a gateway.
     pub crashes: u8,
+    /// Epochs that publishers may take beyond the first.
+    pub epochs: u8,
     /// Takeovers by the other publisher.
     pub takeovers: u8,
     /// Beats that arrive after the gateway gave them up.
@@ -244,7 +244,15 @@ impl Fleet {
         for server in &mut fleet.servers {
             server.contents = contents.clone();
         }
+        fleet.forget_unreachable();
         fleet
+    }
+
+    /// A server that never answers again is the same whatever it holds: fewer states.
+    pub fn forget_unreachable(&mut self) {
+        if self.faults.failovers == 0 && self.overlap == 0 {
+            self.servers[usize::from(1 - self.primary)] = Server::default();
+        }
     }
 
     /// Whether a server answers as a primary: it is one, or was one and does not know better.
