@@ -4,7 +4,7 @@
 //! answers the DELETE need not be the publisher, and talks to whichever server answers.
 
 use super::mutant::Mutant;
-use super::state::{Fleet, GOES_ON, IDS, OVERLAP, Revocation, Stage, WAITS};
+use super::state::{Entry, Fleet, GOES_ON, IDS, OVERLAP, Revocation, Stage, WAITS};
 use super::{Model, vouched};
 
 /// A step of a console.
@@ -26,16 +26,14 @@ pub enum Step {
     Commit,
     /// It is seen in a server's feed.
     SeePublished(u8),
-    /// The registry of a server is read.
-    ReadRegistry(u8),
-    /// The registry is read again, and by what it says nobody admits the key any more.
+    /// The registry is read, and by what it says nobody admits the key any more.
     Judge(u8),
     /// SQL says that the epoch is still the latest, and DELETE is answered 200.
     Answer,
 }
 
 /// All steps.
-pub const STEPS: [Step; 23] = [
+pub const STEPS: [Step; 21] = [
     Step::TakeOver,
     Step::TakeEpoch(0),
     Step::TakeEpoch(1),
@@ -54,8 +52,6 @@ pub const STEPS: [Step; 23] = [
     Step::Commit,
     Step::SeePublished(0),
     Step::SeePublished(1),
-    Step::ReadRegistry(0),
-    Step::ReadRegistry(1),
     Step::Judge(0),
     Step::Judge(1),
     Step::Answer,
@@ -77,7 +73,6 @@ pub fn take(model: &Model, fleet: &mut Fleet, step: Step) -> Option<()> {
         Step::Look(server) => look(model, fleet, server),
         Step::Commit => commit(fleet),
         Step::SeePublished(server) => see_published(model, fleet, server),
-        Step::ReadRegistry(server) => read_registry(model, fleet, server),
         Step::Judge(server) => judge(model, fleet, server),
         Step::Answer => answer(model, fleet),
     }
@@ -170,7 +165,7 @@ fn remember(model: &Model, fleet: &mut Fleet, server: u8) -> Option<()> {
 }
 
 fn look(model: &Model, fleet: &mut Fleet, server: u8) -> Option<()> {
-    let early = matches!(fleet.revocation, Revocation::Idle | Revocation::Committed);
+    let early = !matches!(fleet.revocation, Revocation::Judged(..) | Revocation::Complete);
     (early && fleet.answers(server) && vouched(model, fleet, server)).then_some(())?;
     let mut changed = None;
     model.signs.then_some(())?;
@@ -191,80 +186,71 @@ fn commit(fleet: &mut Fleet) -> Option<()> {
     Some(())
 }
 
+/// Under another epoch the wait begins anew: gateways may have followed it before the change was in it.
 fn see_published(model: &Model, fleet: &mut Fleet, server: u8) -> Option<()> {
     let head = fleet.servers[usize::from(server)].contents.head;
     (fleet.answers(server) && vouched(model, fleet, server) && head.seq == 1).then_some(())?;
+    let early = model.broken(Mutant::ReadsBeforePublishing);
     fleet.revocation = match fleet.revocation {
-        Revocation::Committed if !model.broken(Mutant::ReadsBeforePublishing) => {
-            Revocation::Published(head.epoch, waits(model))
+        Revocation::Committed if !early => Revocation::Published(head.epoch, waits(model)),
+        Revocation::Published(epoch, left) if epoch < head.epoch => {
+            let kept = model.broken(Mutant::PublishedInAnyEpoch);
+            Revocation::Published(head.epoch, if kept { left } else { waits(model) })
         }
-        Revocation::ReadEarly(left, passed) => Revocation::Waiting(head.epoch, left, passed),
+        Revocation::Read(None, registry) => Revocation::Read(Some((head.epoch, waits(model))), registry),
         _ => return None,
     };
     Some(())
 }
 
-/// Whom to wait for and how long: until the earlier of publication and last sign, plus what the gateway may go on for.
-fn read_registry(model: &Model, fleet: &mut Fleet, server: u8) -> Option<()> {
+/// Reads the registry together with where the feed is, and judges it.
+fn judge(model: &Model, fleet: &mut Fleet, server: u8) -> Option<()> {
     let contents = &fleet.servers[usize::from(server)].contents;
-    let ours = |epoch: u8| {
-        model.broken(Mutant::ReadsAnyRegistry) || (vouched(model, fleet, server) && epoch == contents.head.epoch)
-    };
-    let (epoch, published) = match fleet.revocation {
-        Revocation::Published(epoch, left) => (Some(epoch), left),
-        Revocation::Committed if model.broken(Mutant::ReadsBeforePublishing) => (None, waits(model)),
+    let ours = |epoch: u8| vouched(model, fleet, server) && epoch == contents.head.epoch;
+    let ours = |epoch: u8| ours(epoch) || model.broken(Mutant::ReadsAnyRegistry);
+    let (epoch, left, registry) = match fleet.revocation {
+        Revocation::Committed if model.broken(Mutant::ReadsBeforePublishing) && fleet.answers(server) => {
+            fleet.revocation = Revocation::Read(None, contents.registry);
+            return Some(());
+        }
+        Revocation::Published(epoch, left) if fleet.answers(server) && ours(epoch) => {
+            if model.broken(Mutant::JudgesLater) {
+                fleet.revocation = Revocation::Read(Some((epoch, left)), contents.registry);
+                return Some(());
+            }
+            (epoch, left, contents.registry)
+        }
+        Revocation::Read(Some((epoch, left)), registry) => (epoch, left, registry),
         _ => return None,
     };
-    let present = |id: usize| contents.registry[id].is_some_and(|entry| entry.under == contents.head.epoch);
-    let absent = (0..IDS).any(|id| fleet.sql.known[id] && !present(id));
-    let incomplete = model.broken(Mutant::YoungRegistryByPresence) && fleet.young > 0 && absent;
-    (fleet.answers(server) && !incomplete && epoch.is_none_or(ours)).then_some(())?;
-    let mut left = [0; IDS];
-    let mut passed = [false; IDS];
-    for (id, entry) in contents.registry.iter().enumerate() {
+    let (known, young) = (fleet.sql.known, fleet.young > 0);
+    let young = young && !model.broken(Mutant::YoungRegistryComplete);
+    let mut seen = [false; IDS];
+    for (id, entry) in registry.iter().enumerate() {
         let Some(entry) = entry else { continue };
-        passed[id] = entry.applied == 1;
-        if !entry.loading {
-            left[id] = if entry.unseen || !model.signs { published } else { published.min(fleet.signs[id]) };
-        }
+        seen[id] = entry.epoch == epoch || model.broken(Mutant::YoungRegistryByPresence);
+        let left = if entry.unseen || !model.signs { left } else { left.min(fleet.signs[id]) };
+        let refuses = acknowledges(model, entry, epoch) || entry.loading || left == 0;
+        (!seen[id] || refuses).then_some(())?;
     }
-    fleet.revocation = match epoch {
-        Some(epoch) => Revocation::Waiting(epoch, left, passed),
-        None => Revocation::ReadEarly(left, passed),
-    };
+    (0..IDS).all(|id| seen[id] || !known[id] || !young).then_some(())?;
+    fleet.revocation = Revocation::Judged(epoch, seen, young);
     fleet.signs = [0; IDS];
     Some(())
 }
 
-/// In a young epoch only acknowledgements count; later on, time counts as well. It must have passed before this reading:
-/// a server that holds the epoch and answers when the epoch is not young any more is the primary and the only one.
-fn judge(model: &Model, fleet: &mut Fleet, server: u8) -> Option<()> {
-    let Revocation::Waiting(epoch, left, mut passed) = fleet.revocation else { return None };
-    let contents = &fleet.servers[usize::from(server)].contents;
-    let ours = vouched(model, fleet, server) && epoch == contents.head.epoch;
-    let any = model.broken(Mutant::ReadsAnyRegistry) || model.broken(Mutant::JudgesByItsTimer);
-    ((fleet.answers(server) && ours) || any).then_some(())?;
-    if ours {
-        for (passed, entry) in passed.iter_mut().zip(&contents.registry) {
-            *passed |= entry.is_some_and(|entry| entry.applied == 1);
-        }
-    }
-    let complete = model.broken(Mutant::YoungRegistryComplete) || model.broken(Mutant::YoungRegistryByPresence);
-    let young = fleet.young > 0 && !complete;
-    (0..IDS).all(|id| passed[id] || left[id] == 0).then_some(())?;
-    fleet.revocation = Revocation::Judged(epoch, young, passed);
-    Some(())
+/// Whether a gateway has applied the change in this epoch. What it applied in an earlier one it may have loaded away.
+fn acknowledges(model: &Model, entry: &Entry, epoch: u8) -> bool {
+    let ours = entry.applied.epoch == epoch || model.broken(Mutant::AcknowledgementsOfAnyEpoch);
+    ours && entry.applied.seq == 1
 }
 
 /// Asks SQL in one step whether the epoch is still the latest and which gateways it knows.
 fn answer(model: &Model, fleet: &mut Fleet) -> Option<()> {
-    let Revocation::Judged(epoch, young, passed) = fleet.revocation else { return None };
+    let Revocation::Judged(epoch, seen, young) = fleet.revocation else { return None };
     let latest = epoch == fleet.sql.epoch || model.broken(Mutant::NoLastLook);
-    let refuses = |id: usize| passed[id] || !young || !fleet.sql.known[id];
-    fleet.revocation = if latest && (0..IDS).all(refuses) {
-        Revocation::Complete
-    } else {
-        Revocation::Waiting(epoch, [0; IDS], passed)
-    };
+    let refuses = (0..IDS).all(|id| seen[id] || !young || !fleet.sql.known[id]);
+    fleet.revocation =
+        if latest && refuses { Revocation::Complete } else { Revocation::Published(epoch, WAITS) };
     Some(())
 }

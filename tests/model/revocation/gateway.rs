@@ -89,11 +89,14 @@ fn send(model: &Model, fleet: &mut Fleet, index: usize, server: u8) -> Option<()
     let gateway = &mut fleet.gateways[index];
     (answers && gateway.sync.is_none()).then_some(())?;
     let received = model.broken(Mutant::AcknowledgesBeforeApplying) && gateway.received;
+    let mut applied = gateway.table.unwrap_or_default();
+    applied.seq = applied.seq.max(u8::from(received));
     let beat = Beat {
         id: u8::try_from(index).ok()? * LIVES + gateway.life,
         server,
         loading: gateway.table.is_none(),
-        applied: u8::from(received).max(gateway.table.map_or(0, |table| table.seq)),
+        applied,
+        epoch: gateway.epoch_seen,
     };
     gateway.sync = Some(Sync { beat, answer: None, left: GOES_ON });
     Some(())
@@ -101,7 +104,6 @@ fn send(model: &Model, fleet: &mut Fleet, index: usize, server: u8) -> Option<()
 
 /// Registers a beat. One that came before a later one never gets here, unless late beats count.
 fn register(model: &Model, fleet: &mut Fleet, beat: Beat) {
-    let vouched = vouched(model, fleet, beat.server);
     let contents = &mut fleet.servers[usize::from(beat.server)].contents;
     let entry = &mut contents.registry[usize::from(beat.id)];
     *entry = Some(Entry {
@@ -109,7 +111,7 @@ fn register(model: &Model, fleet: &mut Fleet, beat: Beat) {
         applied: beat.applied,
         unseen: model.signs,
         remembered: entry.is_some_and(|entry| entry.remembered),
-        under: if vouched && model.broken(Mutant::YoungRegistryByPresence) { contents.head.epoch } else { 0 },
+        epoch: beat.epoch,
     });
 }
 
@@ -133,6 +135,10 @@ fn serve(model: &Model, fleet: &mut Fleet, index: usize) -> Option<()> {
 fn receive(model: &Model, gateway: &mut Gateway) -> Option<()> {
     let (head, _) = gateway.sync?.answer?;
     let before = *gateway;
+    if head.epoch < gateway.epoch_seen && !model.broken(Mutant::GoesBackToEarlierEpoch) {
+        gateway.sync = None;
+        return Some(());
+    }
     gateway.epoch_seen = gateway.epoch_seen.max(head.epoch);
     extend_trust(model, gateway);
     (*gateway != before).then_some(())
@@ -188,7 +194,7 @@ fn load(model: &Model, fleet: &mut Fleet, index: usize, server: u8) -> Option<()
     if unregistered {
         gateway.trust = GOES_ON;
     }
-    if first && !model.broken(Mutant::TrustsSyncBeforeLoad) {
+    if !(first && model.broken(Mutant::TrustsSyncBeforeLoad)) {
         gateway.sync = None;
     }
     extend_trust(model, gateway);

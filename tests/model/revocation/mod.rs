@@ -73,11 +73,12 @@ fn tick(model: &Model, fleet: &mut Fleet, skipping: u8) -> Option<()> {
         *sign = sign.saturating_sub(1);
     }
     match &mut fleet.revocation {
-        Revocation::ReadEarly(left, _) | Revocation::Waiting(_, left, _) => {
-            left.iter_mut().for_each(|left| *left = left.saturating_sub(1));
-        }
-        Revocation::Published(_, left) => *left = left.saturating_sub(1),
-        Revocation::Idle | Revocation::Committed | Revocation::Judged(..) | Revocation::Complete => {}
+        Revocation::Published(_, left) | Revocation::Read(Some((_, left)), _) => *left = left.saturating_sub(1),
+        Revocation::Idle
+        | Revocation::Committed
+        | Revocation::Read(None, _)
+        | Revocation::Judged(..)
+        | Revocation::Complete => {}
     }
     for (index, gateway) in fleet.gateways.iter_mut().enumerate().take(model.gateways) {
         if skipping & (1 << index) != 0 {

@@ -21,8 +21,12 @@ pub enum Mutant {
     ReadsBeforePublishing,
     /// The registry that is read may be of another epoch, or of a server that nobody vouches for.
     ReadsAnyRegistry,
-    /// Whoever answers waits by its own clock and does not read the registry once more after that.
-    JudgesByItsTimer,
+    /// Whoever answers judges a registry that it read before by what time it is now.
+    JudgesLater,
+    /// A change that was seen in the feed of an earlier epoch counts as published then.
+    PublishedInAnyEpoch,
+    /// An acknowledgement counts whatever the epoch that it was given in.
+    AcknowledgementsOfAnyEpoch,
     /// Nobody looks at the stamps.
     NoStamp,
     /// The stamp names the process and not the history that it writes.
@@ -35,7 +39,8 @@ pub enum Mutant {
     NoLastLook,
     /// The registry of a new epoch counts as complete at once.
     YoungRegistryComplete,
-    /// The registry of a new epoch counts as complete once all gateways that SQL knows are in it again.
+    /// The registry of a new epoch counts as complete once all gateways that SQL knows are in it, and whatever epoch
+    /// they have seen.
     YoungRegistryByPresence,
     /// A gateway is remembered in SQL whatever the epoch.
     RemembersUnderAnyEpoch,

@@ -31,14 +31,14 @@ pub struct Point {
 pub struct Entry {
     /// It says that it serves nobody.
     pub loading: bool,
-    /// The sequence that it acknowledges.
-    pub applied: u8,
+    /// The point that it acknowledges.
+    pub applied: Point,
     /// It gave a sign that no console has looked at.
     pub unseen: bool,
     /// SQL knows it.
     pub remembered: bool,
-    /// The epoch in which it gave its last sign.
-    pub under: u8,
+    /// The latest epoch that it said it has seen.
+    pub epoch: u8,
 }
 
 /// What a Redis server holds.
@@ -72,8 +72,10 @@ pub struct Beat {
     pub server: u8,
     /// It serves nobody.
     pub loading: bool,
-    /// The sequence that it acknowledges.
-    pub applied: u8,
+    /// The point that it acknowledges.
+    pub applied: Point,
+    /// The latest epoch that it has seen.
+    pub epoch: u8,
 }
 
 /// A sync under way.
@@ -159,14 +161,13 @@ pub enum Revocation {
     Idle,
     /// SQL has it.
     Committed,
-    /// The registry was read before it was published, which is wrong.
-    ReadEarly([u8; IDS], [bool; IDS]),
     /// It was seen in the feed of this epoch; what is left of [`WAITS`] since.
     Published(u8, u8),
-    /// The registry of this epoch was read: how long to wait for whom, and who need not be waited for.
-    Waiting(u8, [u8; IDS], [bool; IDS]),
-    /// By the registry of this epoch nobody admits the key any more: whether the epoch was young, and who acknowledged.
-    Judged(u8, bool, [bool; IDS]),
+    /// A registry was read and is judged later, which is wrong; before the publication was seen, where there is no epoch.
+    Read(Option<(u8, u8)>, [Option<Entry>; IDS]),
+    /// By the registry of this epoch nobody admits the key any more. Who was in it and has seen the epoch, and whether
+    /// the others could still go on.
+    Judged(u8, [bool; IDS], bool),
     /// Answered 200.
     Complete,
 }

@@ -13,7 +13,7 @@ fn explore() {
     let var = |name: &str| std::env::var(name).ok().and_then(|v| v.parse::<u8>().ok()).unwrap_or(0);
     let faults = Faults { failovers: var("F"), epochs: var("E"), replications: var("R"), flushes: var("L"), crashes: var("C"), takeovers: var("K"), late_beats: var("B"), skips: var("S") };
     let mutant = [
-        Mutant::RegistersAfterLoading, Mutant::TrustsSyncBeforeLoad, Mutant::AcknowledgesBeforeApplying, Mutant::TrustFromAnswer, Mutant::GoesBackToEarlierEpoch, Mutant::LateBeatsCount, Mutant::ServesUnremembered, Mutant::ReadsBeforePublishing, Mutant::ReadsAnyRegistry, Mutant::NoStamp, Mutant::JudgesByItsTimer, Mutant::StampWithoutHistory, Mutant::NoFence, Mutant::TableBeforeEpoch, Mutant::NoLastLook, Mutant::YoungRegistryComplete, Mutant::YoungRegistryByPresence, Mutant::RemembersUnderAnyEpoch, Mutant::NoMargin]
+        Mutant::RegistersAfterLoading, Mutant::TrustsSyncBeforeLoad, Mutant::AcknowledgesBeforeApplying, Mutant::TrustFromAnswer, Mutant::GoesBackToEarlierEpoch, Mutant::LateBeatsCount, Mutant::ServesUnremembered, Mutant::ReadsBeforePublishing, Mutant::ReadsAnyRegistry, Mutant::NoStamp, Mutant::AcknowledgementsOfAnyEpoch, Mutant::JudgesLater, Mutant::PublishedInAnyEpoch, Mutant::StampWithoutHistory, Mutant::NoFence, Mutant::TableBeforeEpoch, Mutant::NoLastLook, Mutant::YoungRegistryComplete, Mutant::YoungRegistryByPresence, Mutant::RemembersUnderAnyEpoch, Mutant::NoMargin]
         .into_iter().find(|m| std::env::var("M").is_ok_and(|name| name == format!("{m:?}")));
     let model = Model { gateways: usize::from(var("G")), signs: var("N") > 0, faults, mutant };
     println!("{model:?}");
