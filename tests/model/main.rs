@@ -2,3 +2,5 @@
 
 #[cfg(test)]
 mod revocation;
+#[cfg(test)]
+mod slices;
