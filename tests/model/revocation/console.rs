@@ -169,7 +169,8 @@ fn look(model: &Model, fleet: &mut Fleet, server: u8) -> Option<()> {
     (early && fleet.answers(server) && vouched(model, fleet, server)).then_some(())?;
     let mut changed = None;
     model.signs.then_some(())?;
-    for (entry, sign) in fleet.servers[usize::from(server)].contents.registry.iter_mut().zip(&mut fleet.signs) {
+    for (entry, sign) in fleet.servers[usize::from(server)].contents.registry.iter_mut().zip(&mut fleet.signs)
+    {
         if let Some(entry) = entry.as_mut().filter(|entry| entry.unseen) {
             entry.unseen = false;
             *sign = waits(model);

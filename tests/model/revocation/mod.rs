@@ -5,10 +5,10 @@
 //! delayed for as long as one likes, which covers slow networks, SIGSTOP and lost messages. Faults are counted, so that
 //! the model ends.
 
-use stateright::{Model as _, Property};
+use stateright::Property;
 
 use self::mutant::Mutant;
-use self::state::{Faults, Fleet, Point, Revocation};
+use self::state::{Faults, Fleet, Revocation};
 
 mod console;
 mod gateway;
@@ -73,7 +73,9 @@ fn tick(model: &Model, fleet: &mut Fleet, skipping: u8) -> Option<()> {
         *sign = sign.saturating_sub(1);
     }
     match &mut fleet.revocation {
-        Revocation::Published(_, left) | Revocation::Read(Some((_, left)), _) => *left = left.saturating_sub(1),
+        Revocation::Published(_, left) | Revocation::Read(Some((_, left)), _) => {
+            *left = left.saturating_sub(1)
+        }
         Revocation::Idle
         | Revocation::Committed
         | Revocation::Read(None, _)
@@ -156,13 +158,20 @@ impl stateright::Model for Model {
                 fleet.gateways.iter().any(state::Gateway::admits)
             }),
             Property::sometimes("DELETE is answered 200 while a gateway follows", |_, fleet: &Fleet| {
-                fleet.revocation == Revocation::Complete
-                    && fleet.gateways.iter().any(|it| it.trust > 0 && it.table == Some(Point { epoch: 1, seq: 1 }))
+                let follows =
+                    |it: &state::Gateway| it.trust > 0 && it.table.is_some_and(|table| table.seq == 1);
+                fleet.revocation == Revocation::Complete && fleet.gateways.iter().any(follows)
             }),
-            Property::sometimes("DELETE is answered 200 while a gateway has not heard of it", |_, fleet: &Fleet| {
-                fleet.revocation == Revocation::Complete
-                    && fleet.gateways.iter().any(|it| it.up && it.table.is_some_and(|table| table.seq == 0))
-            }),
+            Property::sometimes(
+                "DELETE is answered 200 while a gateway has not heard of it",
+                |_, fleet: &Fleet| {
+                    fleet.revocation == Revocation::Complete
+                        && fleet
+                            .gateways
+                            .iter()
+                            .any(|it| it.up && it.table.is_some_and(|table| table.seq == 0))
+                },
+            ),
         ]
     }
 }

@@ -226,10 +226,7 @@ impl Fleet {
             servers: [Server::default(), Server::default()],
             primary: 0,
             overlap: 0,
-            publishers: [
-                Publisher { term: 1, epoch: 1, stage: Stage::Following },
-                Publisher::default(),
-            ],
+            publishers: [Publisher { term: 1, epoch: 1, stage: Stage::Following }, Publisher::default()],
             gateways: [Gateway { skips: faults.skips, ..Gateway::default() }; GATEWAYS],
             revocation: Revocation::Idle,
             signs: [0; IDS],

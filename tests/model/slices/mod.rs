@@ -6,7 +6,7 @@
 
 use stateright::Property;
 
-use self::state::{Ask, COPIES, Faults, Fleet, GATEWAYS, Gateway, LIMIT, Ledger, Life};
+use self::state::{Ask, Faults, Fleet, GATEWAYS, Gateway, Ledger, Life};
 
 pub mod state;
 
@@ -35,6 +35,10 @@ pub enum Mutant {
 /// What is checked.
 #[derive(Clone, Debug)]
 pub struct Model {
+    /// Requests that the account admits.
+    pub limit: u8,
+    /// Copies of asks of one gateway that may be in the network.
+    pub copies: usize,
     /// What may happen.
     pub faults: Faults,
     /// The rule that is broken.
@@ -125,22 +129,22 @@ impl Model {
                 fleet.admitted += 1;
             }
             Step::Grow(more) => {
-                (acts && mine.declared && mine.own < LIMIT).then_some(())?;
-                ask(mine, false, mine.own + more, self.faults.asks)?;
+                (acts && mine.declared && mine.own + more <= self.limit).then_some(())?;
+                self.ask(mine, false, mine.own + more)?;
             }
             Step::GiveBack => {
                 (acts && mine.declared && mine.spent < mine.own).then_some(())?;
                 let held = mine.own;
-                ask(mine, false, mine.spent, self.faults.asks)?;
+                self.ask(mine, false, mine.spent)?;
                 if !self.broken(Mutant::SpendsWhatItGivesBack) {
                     mine.own = mine.spent.min(held);
                 }
             }
             Step::Declare => {
                 (acts && !mine.declared).then_some(())?;
-                ask(mine, true, mine.own, self.faults.asks + 1)?;
+                self.ask(mine, true, mine.own)?;
             }
-            Step::Repeat => send(mine, mine.pending.filter(|_| acts)?)?,
+            Step::Repeat => self.send(mine, mine.pending.filter(|_| acts)?)?,
             Step::Arrive(copy) => return self.arrive(fleet, index, copy),
             Step::Lose(copy) => {
                 mine.network[copy].take()?;
@@ -177,6 +181,23 @@ impl Model {
         Some(())
     }
 
+    /// Makes an ask and sends it. A gateway has one ask at a time; a declaration is one more than is counted.
+    fn ask(&self, mine: &mut Gateway, first: bool, want: u8) -> Option<()> {
+        let asks_max = self.faults.asks + u8::from(first);
+        (mine.pending.is_none() && mine.number < asks_max).then_some(())?;
+        mine.number += 1;
+        let ask = Ask { number: mine.number, epoch: mine.epoch, first, held: mine.own, want };
+        mine.pending = Some(ask);
+        self.send(mine, ask)
+    }
+
+    fn send(&self, mine: &mut Gateway, ask: Ask) -> Option<()> {
+        let place = (0..self.copies).find(|copy| mine.network[*copy].is_none())?;
+        mine.network[place] = Some(ask);
+        mine.network.sort_by_key(|copy| copy.map_or(u8::MAX, |ask| ask.number));
+        Some(())
+    }
+
     fn arrive(&self, fleet: &mut Fleet, index: usize, copy: usize) -> Option<()> {
         let ask = fleet.gateways[index].network[copy].take()?;
         let old = fleet.old.as_mut().filter(|old| old.epoch == ask.epoch);
@@ -185,7 +206,7 @@ impl Model {
             None if fleet.ledger.epoch == ask.epoch => &mut fleet.ledger,
             None => return Some(()),
         };
-        let answer = ledger.exchange(index, ask, self.mutant);
+        let answer = ledger.exchange(index, ask, self.limit, self.mutant);
         if fleet.gateways[index].life != Life::Dead {
             fleet.gateways[index].answer = answer;
         }
@@ -202,22 +223,6 @@ impl Model {
         mine.pending = None;
         Some(())
     }
-}
-
-/// Makes an ask and sends it. A gateway has one ask at a time.
-fn ask(mine: &mut Gateway, first: bool, want: u8, asks_max: u8) -> Option<()> {
-    (mine.pending.is_none() && mine.number < asks_max).then_some(())?;
-    mine.number += 1;
-    let ask = Ask { number: mine.number, epoch: mine.epoch, first, held: mine.own, want };
-    mine.pending = Some(ask);
-    send(mine, ask)
-}
-
-fn send(mine: &mut Gateway, ask: Ask) -> Option<()> {
-    let place = (0..COPIES).find(|copy| mine.network[*copy].is_none())?;
-    mine.network[place] = Some(ask);
-    mine.network.sort_by_key(|copy| copy.map_or(u8::MAX, |ask| ask.number));
-    Some(())
 }
 
 /// What is spent and in SQL is the floor's; the rest goes on as this gateway's own.
@@ -293,11 +298,13 @@ impl stateright::Model for Model {
 
     fn properties(&self) -> Vec<Property<Model>> {
         vec![
-            Property::always(HOLDS, |_, fleet: &Fleet| fleet.admitted <= LIMIT + fleet.unknown),
-            Property::sometimes("all of the limit is admitted", |_, fleet: &Fleet| fleet.admitted == LIMIT),
-            Property::sometimes("both gateways admit", |_, fleet: &Fleet| {
-                fleet.gateways.iter().all(|it| it.spent == 1)
+            Property::always(HOLDS, |model: &Model, fleet: &Fleet| {
+                fleet.admitted <= model.limit + fleet.unknown
             }),
+            Property::sometimes("all of the limit is admitted", |model: &Model, fleet: &Fleet| {
+                fleet.admitted == model.limit
+            }),
+            Property::sometimes("the other gateway admits", |_, fleet: &Fleet| fleet.gateways[1].spent > 0),
         ]
     }
 }

@@ -6,9 +6,7 @@ use super::Mutant;
 
 /// Gateways.
 pub const GATEWAYS: usize = 2;
-/// Requests that the account admits.
-pub const LIMIT: u8 = 2;
-/// Copies of asks of one gateway that may be in the network.
+/// Copies of asks of one gateway that may be in the network, at most.
 pub const COPIES: usize = 2;
 
 /// What a gateway asks of the ledger. All totals count from the start of the lineage.
@@ -63,7 +61,13 @@ pub struct Ledger {
 
 impl Ledger {
     /// Carries an ask out; `None` where it is late, or of a gateway that has not declared.
-    pub fn exchange(&mut self, gateway: usize, ask: Ask, mutant: Option<Mutant>) -> Option<Answer> {
+    pub fn exchange(
+        &mut self,
+        gateway: usize,
+        ask: Ask,
+        limit: u8,
+        mutant: Option<Mutant>,
+    ) -> Option<Answer> {
         let before = self.held[gateway];
         let mut mine = before.unwrap_or_default();
         let numbers = mutant != Some(Mutant::NoNumbers) && mutant != Some(Mutant::RelativeAsks);
@@ -88,7 +92,7 @@ impl Ledger {
         self.total -= mine.own - kept;
         mine.own = kept;
         if want > kept && self.open && self.floored {
-            let more = (want - kept).min(LIMIT.saturating_sub(self.total));
+            let more = (want - kept).min(limit.saturating_sub(self.total));
             mine.own += more;
             self.total += more;
         }

@@ -1,3 +1,0 @@
-//! x
-#[test]
-fn x() { let _ = turmoil::Builder::new(); }
