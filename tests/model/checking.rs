@@ -10,7 +10,7 @@ use stateright::{Checker, Expectation, HasDiscoveries, Model};
 
 /// In which order states are looked at.
 #[derive(Clone, Copy, Debug)]
-pub enum Order {
+pub(crate) enum Order {
     /// The shortest path to a failure comes first.
     Shortest,
     /// Any path will do: sooner found where it is long.
@@ -18,7 +18,7 @@ pub enum Order {
 }
 
 /// Looks at every state: what must always hold does, and what should be possible is.
-pub fn holds<M>(model: M)
+pub(crate) fn holds<M>(model: M)
 where
     M: Model + Debug + Send + Sync + 'static,
     M::State: Clone + Debug + Hash + PartialEq + Send + Sync + 'static,
@@ -38,7 +38,7 @@ where
 }
 
 /// Looks until `property` fails, which it must.
-pub fn breaks<M>(property: &'static str, order: Order, model: M)
+pub(crate) fn breaks<M>(property: &'static str, order: Order, model: M)
 where
     M: Model + Debug + Send + Sync + 'static,
     M::State: Clone + Debug + Hash + PartialEq + Send + Sync + 'static,

@@ -9,7 +9,7 @@ use super::{Model, vouched};
 
 /// A step of a console.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     /// The second publisher takes over.
     TakeOver,
     /// A publisher finds contents that it cannot vouch for, takes a new epoch from SQL and reads the table.
@@ -33,7 +33,7 @@ pub enum Step {
 }
 
 /// All steps.
-pub const STEPS: [Step; 21] = [
+pub(crate) const STEPS: [Step; 21] = [
     Step::TakeOver,
     Step::TakeEpoch(0),
     Step::TakeEpoch(1),
@@ -63,7 +63,7 @@ fn waits(model: &Model) -> u8 {
 }
 
 /// Takes a step; `None` where it cannot.
-pub fn take(model: &Model, fleet: &mut Fleet, step: Step) -> Option<()> {
+pub(crate) fn take(model: &Model, fleet: &mut Fleet, step: Step) -> Option<()> {
     match step {
         Step::TakeOver => take_over(fleet),
         Step::TakeEpoch(publisher) => take_epoch(model, fleet, usize::from(publisher)),

@@ -9,7 +9,7 @@ use super::{Model, vouched};
 
 /// A step of a gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     /// It is started.
     Start,
     /// It dies.
@@ -33,7 +33,7 @@ pub enum Step {
 }
 
 /// All steps.
-pub const STEPS: [Step; 13] = [
+pub(crate) const STEPS: [Step; 13] = [
     Step::Start,
     Step::Crash,
     Step::Send(0),
@@ -50,7 +50,7 @@ pub const STEPS: [Step; 13] = [
 ];
 
 /// Takes a step of gateway `index`; `None` where it cannot.
-pub fn take(model: &Model, fleet: &mut Fleet, index: usize, step: Step) -> Option<()> {
+pub(crate) fn take(model: &Model, fleet: &mut Fleet, index: usize, step: Step) -> Option<()> {
     if fleet.gateways[index].up == matches!(step, Step::Start) && step != Step::ArriveLate {
         return None;
     }

@@ -12,23 +12,23 @@ use self::state::{Faults, Fleet, Revocation};
 
 mod console;
 mod gateway;
-pub mod mutant;
-pub mod state;
+pub(crate) mod mutant;
+pub(crate) mod state;
 
 /// What must never be broken.
-pub const HOLDS: &str = "no gateway admits the key after DELETE was answered 200";
+pub(crate) const HOLDS: &str = "no gateway admits the key after DELETE was answered 200";
 
 /// What is checked: a fleet, the faults that may come, and at most one rule that is broken.
 #[derive(Clone, Debug)]
-pub struct Model {
+pub(crate) struct Model {
     /// How many gateways take part.
-    pub gateways: usize,
+    pub(crate) gateways: usize,
     /// Whether consoles keep in mind when they saw a gateway's last sign; without, they wait from the publication.
-    pub signs: bool,
+    pub(crate) signs: bool,
     /// What may go wrong.
-    pub faults: Faults,
+    pub(crate) faults: Faults,
     /// The rule that is broken.
-    pub mutant: Option<Mutant>,
+    pub(crate) mutant: Option<Mutant>,
 }
 
 impl Model {
@@ -40,7 +40,7 @@ impl Model {
 
 /// A step of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
+pub(crate) enum Action {
     /// A tick passes; the clocks of gateways whose bit is set leave it out.
     Tick(u8),
     /// The replica catches up.

@@ -2,7 +2,7 @@
 
 /// A rule that is broken. The model holds without any and fails with each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mutant {
+pub(crate) enum Mutant {
     /// A gateway serves as soon as it has loaded and registers with its next sync.
     RegistersAfterLoading,
     /// A gateway takes its first trust from a sync that it began before it loaded, as `Loading`.

@@ -8,14 +8,14 @@ use stateright::Property;
 
 use self::state::{Ask, Faults, Fleet, GATEWAYS, Gateway, Ledger, Life};
 
-pub mod state;
+pub(crate) mod state;
 
 /// What must never be broken.
-pub const HOLDS: &str = "gateways admit no more than the limit and what is in no book";
+pub(crate) const HOLDS: &str = "gateways admit no more than the limit and what is in no book";
 
 /// A rule that is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mutant {
+pub(crate) enum Mutant {
     /// The ledger does not look at the numbers of asks.
     NoNumbers,
     /// An ask says how much more or less, not how much in total, and is carried out as often as it comes.
@@ -34,20 +34,20 @@ pub enum Mutant {
 
 /// What is checked.
 #[derive(Clone, Debug)]
-pub struct Model {
+pub(crate) struct Model {
     /// Requests that the account admits.
-    pub limit: u8,
+    pub(crate) limit: u8,
     /// Copies of asks of one gateway that may be in the network.
-    pub copies: usize,
+    pub(crate) copies: usize,
     /// What may happen.
-    pub faults: Faults,
+    pub(crate) faults: Faults,
     /// The rule that is broken.
-    pub mutant: Option<Mutant>,
+    pub(crate) mutant: Option<Mutant>,
 }
 
 /// A step of a gateway, or of what is between it and the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     /// It admits a request.
     Spend,
     /// It wishes to have so much more.
@@ -97,7 +97,7 @@ const STEPS: [Step; 16] = [
 
 /// A step of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
+pub(crate) enum Action {
     /// Of a gateway.
     Gateway(usize, Step),
     /// The ledger loses everything, and a console begins a new lineage; an old primary goes on with the old one.

@@ -5,63 +5,63 @@
 use super::Mutant;
 
 /// Gateways.
-pub const GATEWAYS: usize = 2;
+pub(crate) const GATEWAYS: usize = 2;
 /// Copies of asks of one gateway that may be in the network, at most.
-pub const COPIES: usize = 2;
+pub(crate) const COPIES: usize = 2;
 
 /// What a gateway asks of the ledger. All totals count from the start of the lineage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Ask {
+pub(crate) struct Ask {
     /// Grows from ask to ask; a repeated ask carries the same.
-    pub number: u8,
+    pub(crate) number: u8,
     /// The lineage.
-    pub epoch: u8,
+    pub(crate) epoch: u8,
     /// It declares what it holds.
-    pub first: bool,
+    pub(crate) first: bool,
     /// What is granted to it, as it knows; believed of a first ask only.
-    pub held: u8,
+    pub(crate) held: u8,
     /// What it wishes to be granted in total.
-    pub want: u8,
+    pub(crate) want: u8,
 }
 
 /// What the ledger answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// To which ask.
-    pub number: u8,
+    pub(crate) number: u8,
     /// Of which lineage.
-    pub epoch: u8,
+    pub(crate) epoch: u8,
     /// What is granted in total.
-    pub own: u8,
+    pub(crate) own: u8,
 }
 
 /// What the ledger keeps of a gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
-pub struct Held {
+pub(crate) struct Held {
     /// The number of its last ask.
-    pub number: u8,
+    pub(crate) number: u8,
     /// What is granted to it.
-    pub own: u8,
+    pub(crate) own: u8,
 }
 
 /// One lineage of the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     /// Its number.
-    pub epoch: u8,
+    pub(crate) epoch: u8,
     /// It may grant.
-    pub open: bool,
+    pub(crate) open: bool,
     /// It knows what SQL had counted before.
-    pub floored: bool,
+    pub(crate) floored: bool,
     /// Granted in total, and used before this lineage.
-    pub total: u8,
+    pub(crate) total: u8,
     /// By gateway; `None`: it has not declared anything.
-    pub held: [Option<Held>; GATEWAYS],
+    pub(crate) held: [Option<Held>; GATEWAYS],
 }
 
 impl Ledger {
     /// Carries an ask out; `None` where it is late, or of a gateway that has not declared.
-    pub fn exchange(
+    pub(crate) fn exchange(
         &mut self,
         gateway: usize,
         ask: Ask,
@@ -104,7 +104,7 @@ impl Ledger {
 
 /// How a gateway is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
-pub enum Life {
+pub(crate) enum Life {
     /// It admits what it has slices for.
     #[default]
     Serves,
@@ -116,66 +116,66 @@ pub enum Life {
 
 /// A gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
-pub struct Gateway {
+pub(crate) struct Gateway {
     /// How it is.
-    pub life: Life,
+    pub(crate) life: Life,
     /// The lineage that it knows.
-    pub epoch: u8,
+    pub(crate) epoch: u8,
     /// It has declared to that lineage, and was answered.
-    pub declared: bool,
+    pub(crate) declared: bool,
     /// Granted to it in this lineage.
-    pub own: u8,
+    pub(crate) own: u8,
     /// Spent of that.
-    pub spent: u8,
+    pub(crate) spent: u8,
     /// Spent and not in SQL yet.
-    pub unrecorded: u8,
+    pub(crate) unrecorded: u8,
     /// The number of its last ask.
-    pub number: u8,
+    pub(crate) number: u8,
     /// The ask that is not answered.
-    pub pending: Option<Ask>,
+    pub(crate) pending: Option<Ask>,
     /// Copies of asks in the network.
-    pub network: [Option<Ask>; COPIES],
+    pub(crate) network: [Option<Ask>; COPIES],
     /// An answer in the network.
-    pub answer: Option<Answer>,
+    pub(crate) answer: Option<Answer>,
 }
 
 /// What may still happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
-pub struct Faults {
+pub(crate) struct Faults {
     /// Times that the ledger's contents are lost.
-    pub losses: u8,
+    pub(crate) losses: u8,
     /// Crashes.
-    pub crashes: u8,
+    pub(crate) crashes: u8,
     /// Gateways that are out of touch for too long.
-    pub lapses: u8,
+    pub(crate) lapses: u8,
     /// Asks of each gateway, which are bounded so that the model ends.
-    pub asks: u8,
+    pub(crate) asks: u8,
 }
 
 /// Everything.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Fleet {
+pub(crate) struct Fleet {
     /// The ledger.
-    pub ledger: Ledger,
+    pub(crate) ledger: Ledger,
     /// The lineage before, on an old primary that does not know better.
-    pub old: Option<Ledger>,
+    pub(crate) old: Option<Ledger>,
     /// Counted by SQL.
-    pub recorded: u8,
+    pub(crate) recorded: u8,
     /// What a console has read of that, on its way into the ledger.
-    pub floor: Option<u8>,
+    pub(crate) floor: Option<u8>,
     /// The gateways.
-    pub gateways: [Gateway; GATEWAYS],
+    pub(crate) gateways: [Gateway; GATEWAYS],
     /// All requests that were ever admitted.
-    pub admitted: u8,
+    pub(crate) admitted: u8,
     /// Admitted by gateways that died or were out of touch when the ledger was opened without them, and in no book.
-    pub unknown: u8,
+    pub(crate) unknown: u8,
     /// What may still happen.
-    pub faults: Faults,
+    pub(crate) faults: Faults,
 }
 
 impl Fleet {
     /// Two gateways with empty hands and an open ledger.
-    pub fn begin(faults: Faults) -> Fleet {
+    pub(crate) fn begin(faults: Faults) -> Fleet {
         let gateway = Gateway { epoch: 1, declared: true, ..Gateway::default() };
         let held = [Some(Held::default()); GATEWAYS];
         Fleet {
