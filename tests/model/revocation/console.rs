@@ -199,7 +199,12 @@ fn see_published(model: &Model, fleet: &mut Fleet, server: u8) -> Option<()> {
             Revocation::Published(head.epoch, if kept { left } else { waits(model) })
         }
         Revocation::Read(None, registry) => Revocation::Read(Some((head.epoch, waits(model))), registry),
-        _ => return None,
+        Revocation::Idle
+        | Revocation::Committed
+        | Revocation::Published(..)
+        | Revocation::Read(..)
+        | Revocation::Judged(..)
+        | Revocation::Complete => return None,
     };
     Some(())
 }
@@ -222,7 +227,12 @@ fn judge(model: &Model, fleet: &mut Fleet, server: u8) -> Option<()> {
             (epoch, left, contents.registry)
         }
         Revocation::Read(Some((epoch, left)), registry) => (epoch, left, registry),
-        _ => return None,
+        Revocation::Idle
+        | Revocation::Committed
+        | Revocation::Published(..)
+        | Revocation::Read(..)
+        | Revocation::Judged(..)
+        | Revocation::Complete => return None,
     };
     let (known, young) = (fleet.sql.known, fleet.young > 0);
     let young = young && !model.broken(Mutant::YoungRegistryComplete);
