@@ -24,8 +24,7 @@ pub fn may_replace(running: &Config, next: &Config) -> Result<(), NeedsRestart> 
     let url_alone = old.listen == new.listen && old.public_url != new.public_url;
     let console_url_alone =
         old_console.listen == new_console.listen && old_console.public_url != new_console.public_url;
-    let password_alone =
-        running.database.is_same_place(&next.database) && running.database != next.database;
+    let password_alone = running.database.is_same_place(&next.database) && running.database != next.database;
     let differing = [
         ("gateway.listen", old.listen != new.listen),
         ("gateway.public_url", url_alone),
