@@ -48,7 +48,9 @@ fn survives(mut fleet: Fleet, fail: impl FnOnce()) {
     let created = fleet.key(json!({}));
     eventually("deletions are complete again", || {
         let key = fleet.key(json!({}));
-        fleet.log.delete(&management, &key).0 == 200
+        let r = fleet.log.delete(&management, &key);
+        eprintln!("{r:?}");
+        r.0 == 200
     });
     until_served(&fleet);
     traffic.stop();
