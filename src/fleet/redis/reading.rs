@@ -14,8 +14,9 @@ use super::script::Invocation;
 use super::scripts::{SHARD_STATE, STATE, TABLE};
 use crate::fleet::hub::{Entry, HubError, HubState, Page, Part, Position, Record};
 
-/// About how many records a page has: some 600 kB, of which Redis makes an answer in a few milliseconds.
-const PAGE_RECORDS: &str = "2000";
+/// About how many records a page has: some 300 kB, of which Redis makes an answer in a few milliseconds. Others wait
+/// meanwhile, signs of life among them.
+const PAGE_RECORDS: &str = "1000";
 /// Most changes that are read at once.
 const CHANGES_MAX: usize = 512;
 /// Longest wait in one call: a connection that leads nowhere is noticed no later.
