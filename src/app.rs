@@ -293,7 +293,7 @@ impl Parts {
         database.load(&keys).await?;
         let (limiter, keeper) = Limiter::new();
         let ledger = Arc::new(LocalLedger::new(&database));
-        let limits = Limits::start(limiter.clone(), |left| {
+        let limits = Limits::start(limiter.clone(), None, |left| {
             keeper.run(ledger, clock.clone(), async {
                 // A dropped sender means the same: nobody is left to serve.
                 let _ = left.await;
@@ -319,8 +319,7 @@ impl Parts {
         };
         let tells = database.as_ref().map(|database| member.tell(database, clock, config));
         let serves = role.has_gateway().then(|| member.serve(Arc::clone(&keys), process));
-        let limiter = serves.as_ref().map(|(limits, _)| &limits.limiter);
-        let metrics = metrics::of_member(config, &keys, limiter, process, member, tells.as_ref())?;
+        let metrics = metrics::of_member(config, &keys, serves.as_ref(), process, member, tells.as_ref())?;
         let (limits, follows) = serves.unzip();
         Ok(Parts { database, keys, limits, follows, tells, metrics })
     }

@@ -15,21 +15,24 @@ use crate::console::{
 };
 use crate::domain::clock::Clock;
 use crate::domain::id::GatewayId;
-use crate::fleet::hub::{Hub, UsageWay};
-use crate::fleet::{Desk, Drain, Publisher, Register, Revoker};
+use crate::fleet::redis::RedisHub;
+use crate::fleet::{Desk, Drain, Draining, Floors, Lookout, Publisher, Register, Resumption, Revoker};
 use crate::store::Database;
 
 /// What tells the gateways of a fleet: tasks that run until the console has answered its last request.
 pub(super) struct Tells {
     pub(super) desk: Desk,
+    pub(super) lookout: Lookout,
+    pub(super) draining: Draining,
+    pub(super) resumption: Resumption,
     tasks: Vec<(&'static str, JoinHandle<()>)>,
     leave: watch::Sender<bool>,
 }
 
 impl Tells {
     /// Begins to publish, or to stand by, and to read the register.
-    pub(super) fn start<H: Hub + UsageWay>(
-        hub: H,
+    pub(super) fn start(
+        hub: RedisHub,
         database: &Database,
         clock: &Clock,
         config: &Config,
@@ -37,7 +40,8 @@ impl Tells {
     ) -> Tells {
         let (leave, left) = watch::channel(false);
         let (publisher, publishing) = Publisher::new(database.clone(), hub.clone(), GatewayId::generate());
-        let (register, lookout) = Register::new(database.clone(), hub.clone(), clock.clone());
+        let (register, lookout) =
+            Register::new(database.clone(), hub.clone(), clock.clone(), fleet.failover_overlap);
         let revoker = Revoker::new(
             lookout.clone(),
             publishing.clone(),
@@ -45,14 +49,17 @@ impl Tells {
             fleet.trust,
             fleet.failover_overlap,
         );
-        let (drain, draining) = Drain::new(hub, database.clone(), publishing.clone());
-        let desk = Desk::new(revoker, lookout, publishing, draining, config.key_limits.clone());
+        let (drain, draining) = Drain::new(hub.clone(), database.clone(), publishing.clone());
+        let desk = Desk::new(revoker, publishing, draining.clone(), hub.ledger(), config.key_limits.clone());
+        let books = hub.ledger();
+        let (floors, resumption) = Floors::new(hub, books, database.clone(), desk.clone(), clock.clone());
         let tasks = vec![
             ("publishing changes", tokio::spawn(publisher.run(left.clone()))),
             ("reading the register of gateways", tokio::spawn(register.run(left.clone()))),
-            ("recording counts of requests", tokio::spawn(drain.run(left))),
+            ("recording counts of requests", tokio::spawn(drain.run(left.clone()))),
+            ("resuming counters of limits", tokio::spawn(floors.run(left))),
         ];
-        Tells { desk, tasks, leave }
+        Tells { desk, lookout, draining, resumption, tasks, leave }
     }
 
     async fn leave(self) {

@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::Config;
 use crate::domain::clock::Clock;
-use crate::fleet::Following;
+use crate::fleet::{FleetBook, Following};
 use crate::gateway::{Gateway, Guard, Listening, Planes, Settings};
 use crate::keytable::KeyTable;
 use crate::limits::Limiter;
@@ -28,18 +28,24 @@ pub(super) struct Process {
 /// Limits, and the task that keeps them.
 pub(super) struct Limits {
     pub(super) limiter: Limiter,
+    /// Where counts wait on their way to SQL, in a fleet.
+    pub(super) book: Option<FleetBook>,
     keeper: JoinHandle<()>,
     leave: oneshot::Sender<()>,
 }
 
 impl Limits {
     /// Spawns the keeper that `keep` makes of the signal to leave.
-    pub(super) fn start<F>(limiter: Limiter, keep: impl FnOnce(oneshot::Receiver<()>) -> F) -> Limits
+    pub(super) fn start<F>(
+        limiter: Limiter,
+        book: Option<FleetBook>,
+        keep: impl FnOnce(oneshot::Receiver<()>) -> F,
+    ) -> Limits
     where
         F: Future<Output = ()> + Send + 'static,
     {
         let (leave, left) = oneshot::channel();
-        Limits { limiter, keeper: tokio::spawn(keep(left)), leave }
+        Limits { limiter, book, keeper: tokio::spawn(keep(left)), leave }
     }
 
     /// Records what is counted and hands leases back. Comes after the last request.

@@ -9,12 +9,13 @@ use super::control_plane::Tells;
 use super::data_plane::{Follows, Limits, Process};
 use super::{Addresses, Role};
 use crate::config::{Config, Fleet};
-use crate::domain::clock::{Clock, UnixMillis};
-use crate::domain::id::{GatewayId, KeyId};
+use crate::domain::clock::Clock;
+use crate::domain::id::GatewayId;
 use crate::fleet::redis::RedisHub;
-use crate::fleet::{FleetBook, Follower, Identity, UsageSender};
+use crate::fleet::{FleetBook, Follower, Identity, Told, UsageSender};
 use crate::keytable::KeyTable;
-use crate::limits::*;
+use crate::limits::Limiter;
+use crate::limits::slices::Seat;
 use crate::store::Database;
 
 /// What both planes of a member share.
@@ -62,69 +63,38 @@ impl Member {
     /// Begins to fill `keys` and to keep limits with the fleet's ledger.
     pub(super) fn serve(&self, keys: Arc<KeyTable>, process: &Process) -> (Limits, Follows) {
         let clock = process.clock.clone();
-        let (limiter, keeper) = Limiter::new();
-        let readiness = process.readiness.clone();
-        let (follower, following) = Follower::new(
-            self.hub.clone(),
-            keys,
-            clock.clone(),
-            self.identity.clone(),
-            move || readiness.generation(),
-            || 0,
-        );
+        let (limiter, keeper) = Limiter::fleet();
+        let (readiness, told_limiter) = (process.readiness.clone(), limiter.clone());
+        let told = move || {
+            let standing = told_limiter.fleet_standing();
+            Told {
+                generation: readiness.generation(),
+                declared: standing.map_or(0, |standing| standing.declared_epoch),
+                outstanding: standing.map_or(0, |standing| standing.outstanding),
+            }
+        };
+        let identity = self.identity.clone();
+        let (follower, following) = Follower::new(self.hub.clone(), keys, clock.clone(), identity, told);
         let book = FleetBook::default();
-        let sender =
-            UsageSender::new(self.hub.clone(), book.clone(), self.identity.gateway, following.synced());
-        let limits = Limits::start(limiter, |left| async move {
+        let gateway = self.identity.gateway;
+        let sender = UsageSender::new(self.hub.clone(), book.clone(), gateway, following.synced());
+        let seat = Seat { gateway, goes_on: self.identity.trust + self.identity.serve_for };
+        let (ledger, views, kept) = (Arc::new(self.hub.ledger()), following.view(), book.clone());
+        let limits = Limits::start(limiter, Some(book), |left| async move {
             let (leave, leaving) = watch::channel(false);
             let sending = tokio::spawn(sender.run(leaving));
-            keeper
-                .run(Arc::new(Interim(book)), clock, async {
-                    // A dropped sender means the same: nobody is left to serve.
-                    let _ = left.await;
-                })
-                .await;
+            // A dropped sender means the same: nobody is left to serve.
+            let left = async {
+                let _ = left.await;
+            };
+            keeper.run(ledger, Arc::new(kept), clock, seat, views, left).await;
+            // Everything is counted by now.
             leave.send_replace(true);
-            let _ = sending.await;
+            if sending.await.is_err() {
+                tracing::error!("sending counts ended badly: usage lacks the last of them");
+            }
         });
         let follows = Follows::start(following, &process.readiness, |left| follower.run(left));
         (limits, follows)
-    }
-}
-
-struct Interim(FleetBook);
-impl UsageBook for Interim {
-    async fn begin(&self, now: UnixMillis, until: UnixMillis) -> Result<Boot, LedgerError> {
-        self.0.begin(now, until).await
-    }
-    async fn record_usage(&self, d: &[UsageDelta], m: UnixMillis, n: UnixMillis) -> Result<(), LedgerError> {
-        self.0.record_usage(d, m, n).await
-    }
-    async fn record_paths(&self, p: &[(KeyId, Vec<PathCount>)], m: UnixMillis) -> Result<(), LedgerError> {
-        self.0.record_paths(p, m).await
-    }
-    async fn beat(&self, _: UnixMillis) -> Result<(), LedgerError> {
-        Ok(())
-    }
-    async fn prune(&self, _: UnixMillis) -> Result<(), LedgerError> {
-        Ok(())
-    }
-}
-impl Ledger for Interim {
-    async fn renew(&self, asks: &Asks, now_unix_ns: u64) -> Result<Grants, LedgerError> {
-        Ok(Grants {
-            quotas: asks
-                .quotas
-                .iter()
-                .map(|ask| ask.grant(None, UnixMillis(now_unix_ns / 1_000_000)))
-                .collect(),
-            rates: asks.rates.iter().map(|ask| ask.grant(None, now_unix_ns)).collect(),
-        })
-    }
-    async fn return_leases(&self, _: &Returns) -> Result<(), LedgerError> {
-        Ok(())
-    }
-    async fn end(&self) -> Result<(), LedgerError> {
-        Ok(())
     }
 }

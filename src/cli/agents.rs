@@ -3,7 +3,8 @@
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use super::client::{Client, Connection, items, print, print_json, revocation, segment, string};
+use super::client::{Client, Connection, items, print, print_json, segment, string};
+use super::revocation::tell;
 use super::table::table;
 
 /// Agents: the backend programs of an organization.
@@ -91,10 +92,7 @@ pub(super) fn run(agents: Agents) -> anyhow::Result<()> {
         }
         Command::Delete { place, agent } => {
             let answer = client.delete(&one(&place, &agent))?.body;
-            if client.json() {
-                return print_json(&answer);
-            }
-            print(&format!("deleted; its keys are {}\n", revocation(&answer)))
+            tell(&client, &answer, "its keys are ")
         }
     }
 }

@@ -240,22 +240,6 @@ pub(super) fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// How far a revocation got, in words.
-pub(super) fn revocation(answer: &Value) -> String {
-    let revocation = answer.get("revocation").cloned().unwrap_or_default();
-    let (confirmed, gateways) = (string(&revocation, "confirmed"), string(&revocation, "gateways"));
-    match string(&revocation, "state").as_str() {
-        "complete" => format!(
-            "refused everywhere ({confirmed} of {gateways} gateways confirmed, {} ms)",
-            string(&revocation, "tookMs")
-        ),
-        _ => format!(
-            "{confirmed} of {gateways} gateways confirmed so far; refused everywhere by {}",
-            string(&revocation, "effectiveBy")
-        ),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,10 +5,12 @@ mod check;
 mod client;
 mod completions;
 mod demo;
+mod gateways;
 mod keys;
 mod members;
 mod operator;
 mod orgs;
+mod revocation;
 mod schema;
 mod serve;
 mod table;
@@ -70,6 +72,8 @@ enum Command {
     Members(members::Members),
     /// Keys, through the management API.
     Keys(keys::Keys),
+    /// Gateways, as this console's fleet sees them, through the management API.
+    Gateways(gateways::Gateways),
     /// Print the completions of a shell.
     Completions {
         /// Which shell.
@@ -112,6 +116,7 @@ pub fn run() -> ExitCode {
         Command::Agents(command) => agents::run(command),
         Command::Members(command) => members::run(command),
         Command::Keys(command) => keys::run(command),
+        Command::Gateways(command) => gateways::run(&command),
         Command::Completions { shell } => completions::run(shell),
     };
     match done {

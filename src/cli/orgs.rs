@@ -3,8 +3,9 @@
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use super::client::{Client, Connection, items, print, print_json, revocation, segment, string};
+use super::client::{Client, Connection, items, print, print_json, segment, string};
 use super::keys::{LimitArgs, limits_text};
+use super::revocation::tell;
 use super::table::table;
 
 /// Organizations: the tenants.
@@ -93,10 +94,7 @@ pub(super) fn run(orgs: Orgs) -> anyhow::Result<()> {
         }
         Command::Delete { org } => {
             let answer = client.delete(&path(&org))?.body;
-            if client.json() {
-                return print_json(&answer);
-            }
-            print(&format!("deleted; its keys are {}\n", revocation(&answer)))
+            tell(&client, &answer, "its keys are ")
         }
     }
 }

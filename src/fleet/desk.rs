@@ -4,13 +4,15 @@
 //! is told here. Never changes a record.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
 use super::drain::Draining;
 use super::publisher::Publishing;
-use super::register::{Lookout, Snapshot};
+use super::redis::RedisLedger;
+use super::register::Snapshot;
 use super::revocation::{Confirmation, Revoker};
 use crate::domain::clock::Moment;
 use crate::domain::id::KeyId;
@@ -21,27 +23,31 @@ use crate::limits::{EffectiveLimits, LimitUse};
 /// its answer arrives, and need not.
 const APPLY_WAIT: Duration = Duration::from_millis(300);
 
+/// Longest that whoever looks at the register waits for it.
+const LOOK_WAIT: Duration = Duration::from_millis(700);
+
 /// A console's half of the fleet, for its operations. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Desk {
     revoker: Revoker,
-    lookout: Lookout,
     publishing: Publishing,
     draining: Draining,
+    ledger: RedisLedger,
     defaults: Arc<ArcSwap<Limits>>,
+    pending: Arc<AtomicU64>,
 }
 
 impl Desk {
     /// A desk. `defaults` are the configuration's limits for keys.
     pub fn new(
         revoker: Revoker,
-        lookout: Lookout,
         publishing: Publishing,
         draining: Draining,
+        ledger: RedisLedger,
         defaults: Limits,
     ) -> Desk {
         let defaults = Arc::new(ArcSwap::from_pointee(defaults));
-        Desk { revoker, lookout, publishing, draining, defaults }
+        Desk { revoker, publishing, draining, ledger, defaults, pending: Arc::default() }
     }
 
     /// What the configuration gives keys whose organization says nothing else.
@@ -61,7 +67,16 @@ impl Desk {
 
     /// Waits until the whole fleet has applied change `seq`, and says how far that came.
     pub async fn settle(&self, seq: u64) -> Confirmation {
-        self.revoker.settle(seq).await
+        let settled = self.revoker.settle(seq).await;
+        if !settled.complete {
+            self.pending.fetch_add(1, Ordering::Relaxed);
+        }
+        settled
+    }
+
+    /// How many waits ended before every gateway had confirmed or was out.
+    pub fn pending(&self) -> u64 {
+        self.pending.load(Ordering::Relaxed)
     }
 
     /// Waits until the counts that gateways have handed over are on record.
@@ -74,11 +89,19 @@ impl Desk {
         Vec::new()
     }
 
-    /// The register as it was read last.
-    pub fn snapshot(&self) -> Arc<Snapshot> {
-        let snapshots = self.lookout.snapshots();
-        let snapshot = snapshots.borrow();
-        Arc::clone(&snapshot)
+    /// The register as it is now; `None` where Redis does not answer in a moment.
+    pub async fn look(&self) -> Option<Arc<Snapshot>> {
+        self.revoker.look(LOOK_WAIT).await
+    }
+
+    /// How long gateways believe their replica.
+    pub fn trust(&self) -> Duration {
+        self.revoker.trust()
+    }
+
+    /// How long a primary that was cut off may go on to take writes.
+    pub(super) fn overlap(&self) -> Duration {
+        self.revoker.overlap()
     }
 
     /// The publisher, as far as this console is one.

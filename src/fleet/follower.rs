@@ -20,6 +20,7 @@ use crate::domain::clock::Clock;
 use crate::domain::id::{GatewayId, KeyId};
 use crate::domain::secret::SecretHash;
 use crate::keytable::{KeyFacts, KeyTable, Standing};
+use crate::limits::slices::FleetView;
 
 /// Beats within one span of trust: three may be lost before trust runs out.
 const BEATS_A_TRUST: u32 = 4;
@@ -54,11 +55,23 @@ impl Identity {
     }
 }
 
+/// What a process says of itself with each beat, beyond how far its replica is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Told {
+    /// The generation of the configuration that it runs.
+    pub generation: u64,
+    /// The latest epoch whose ledger it has told of everything that it holds.
+    pub declared: u64,
+    /// Requests granted to it and not spent.
+    pub outstanding: u64,
+}
+
 /// What others in the process see of the follower. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Following {
     progress: Arc<Progress>,
     synced: watch::Receiver<Option<Synced>>,
+    view: watch::Receiver<FleetView>,
     ready: watch::Receiver<bool>,
     reload: Arc<Notify>,
 }
@@ -72,6 +85,11 @@ impl Following {
     /// The answers to beats, the last of them; `None` before the first.
     pub fn synced(&self) -> watch::Receiver<Option<Synced>> {
         self.synced.clone()
+    }
+
+    /// The fleet as the last answer told, for the limits.
+    pub fn view(&self) -> watch::Receiver<FleetView> {
+        self.view.clone()
     }
 
     /// Whether the replica is whole and may be used.
@@ -101,11 +119,10 @@ pub struct Follower<H> {
     keys: Arc<KeyTable>,
     clock: Clock,
     identity: Identity,
-    /// The generation of the configuration, and what the ledger's death would strand: asked with each beat.
-    generation: Box<dyn Fn() -> u64 + Send + Sync>,
-    outstanding: Box<dyn Fn() -> u64 + Send + Sync>,
+    told: Box<dyn Fn() -> Told + Send + Sync>,
     progress: Arc<Progress>,
     synced: watch::Sender<Option<Synced>>,
+    view: watch::Sender<FleetView>,
     ready: watch::Sender<bool>,
     beats: AtomicU64,
     /// Told when the table has to be loaded anew.
@@ -113,22 +130,23 @@ pub struct Follower<H> {
 }
 
 impl<H: Hub> Follower<H> {
-    /// A follower that fills `keys`, which has to be a replica. `generation` and `outstanding` are read with each beat.
+    /// A follower that fills `keys`, which has to be a replica. `told` is asked with each beat.
     pub fn new(
         hub: H,
         keys: Arc<KeyTable>,
         clock: Clock,
         identity: Identity,
-        generation: impl Fn() -> u64 + Send + Sync + 'static,
-        outstanding: impl Fn() -> u64 + Send + Sync + 'static,
+        told: impl Fn() -> Told + Send + Sync + 'static,
     ) -> (Follower<H>, Following) {
         let progress = Arc::new(Progress::default());
         let (synced, synced_seen) = watch::channel(None);
+        let (view, view_seen) = watch::channel(FleetView::default());
         let (ready, ready_seen) = watch::channel(false);
         let reload = Arc::new(Notify::new());
         let following = Following {
             progress: Arc::clone(&progress),
             synced: synced_seen,
+            view: view_seen,
             ready: ready_seen,
             reload: Arc::clone(&reload),
         };
@@ -137,10 +155,10 @@ impl<H: Hub> Follower<H> {
             keys,
             clock,
             identity,
-            generation: Box::new(generation),
-            outstanding: Box::new(outstanding),
+            told: Box::new(told),
             progress,
             synced,
+            view,
             ready,
             beats: AtomicU64::new(0),
             reload,
@@ -192,6 +210,7 @@ impl<H: Hub> Follower<H> {
     async fn beat(&self) -> Result<Synced, HubError> {
         // Before anything is asked: what is true of the feed is true of it after this instant.
         let start_ns = self.clock.mono_ns();
+        let Told { generation, declared, outstanding } = (self.told)();
         let beat = self.progress.tell(|phase, epoch, applied| Beat {
             gateway: self.identity.gateway,
             number: self.beats.fetch_add(1, Ordering::Relaxed) + 1,
@@ -199,12 +218,13 @@ impl<H: Hub> Follower<H> {
                 name: self.identity.name.clone(),
                 version: self.identity.version.clone(),
                 address: self.identity.address.clone(),
-                generation: (self.generation)(),
+                generation,
                 goes_on_ms: self.identity.goes_on_ms(),
                 phase,
                 epoch,
                 applied,
-                outstanding: (self.outstanding)(),
+                declared,
+                outstanding,
             },
         });
         let said = beat.presence.phase;
@@ -216,6 +236,13 @@ impl<H: Hub> Follower<H> {
         let took_ms = self.clock.mono_ns().saturating_sub(start_ns) / 1_000_000;
         self.progress.last_sync_ms.store(took_ms, Ordering::Relaxed);
         self.synced.send_replace(Some(synced));
+        self.view.send_replace(FleetView {
+            epoch: synced.head.epoch,
+            gateways: synced.gateways,
+            silent: synced.silent,
+            ledger_open: synced.ledger_open,
+            asked_at_ns: start_ns,
+        });
         // A gateway that said it was loading is not waited for by whoever revokes: only a sync in which it said that
         // it follows counts.
         if said == Phase::Following && self.progress.expect(start_ns, synced.head) {

@@ -161,6 +161,9 @@ pub struct Presence {
     pub epoch: u64,
     /// The point up to which it has applied the feed and begun to cut what was revoked.
     pub applied: Option<Position>,
+    /// The latest epoch whose ledger it has told of everything that it holds; 0 before the first.
+    #[serde(default)]
+    pub declared: u64,
     /// Requests granted to it by the ledger and not spent: what its death would strand at most.
     pub outstanding: u64,
 }
@@ -255,6 +258,10 @@ pub trait Hub: Clone + Send + Sync + 'static {
 
     /// Takes a gateway off the register: it admits nothing any more.
     fn leave(&self, gateway: GatewayId) -> impl Future<Output = Result<(), HubError>> + Send;
+
+    /// Takes a gateway off the register that can admit nothing any more, unless it has given a sign after beat number
+    /// `beat`. Says whether it was taken off. It may come back, and then registers anew.
+    fn expel(&self, gateway: GatewayId, beat: u64) -> impl Future<Output = Result<bool, HubError>> + Send;
 
     /// The changes behind `after`, in order, waiting up to `wait` for the first of them. Empty where none came.
     ///

@@ -5,6 +5,7 @@
 
 mod desk;
 mod drain;
+mod floors;
 mod follower;
 pub mod hub;
 mod load;
@@ -20,7 +21,8 @@ mod usage;
 
 pub use desk::Desk;
 pub use drain::{Drain, Draining};
-pub use follower::{Follower, Following, Identity};
+pub use floors::{Floors, Resumption};
+pub use follower::{Follower, Following, Identity, Told};
 pub use publisher::{Publisher, Publishing};
 pub use register::{Lookout, Register, Sighting, Snapshot};
 pub use revocation::{Confirmation, Revoker};

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -21,6 +21,8 @@ use crate::domain::id::GatewayId;
 const PACE: Duration = Duration::from_millis(500);
 /// Time between two readings while somebody waits for acknowledgements.
 const PACE_AWAITED: Duration = Duration::from_millis(1);
+/// How much longer than it may go on a gateway is kept on the register: people want to see that it is silent.
+const BURY_AFTER: Duration = Duration::from_secs(10);
 /// Time between two notes in SQL of gateways that are known there.
 const REMEMBER_EVERY: Duration = Duration::from_secs(30);
 
@@ -54,6 +56,7 @@ pub struct Register<T, H> {
     truth: T,
     hub: H,
     clock: Clock,
+    overlap: Duration,
     shared: Arc<Shared>,
     snapshots: watch::Sender<Arc<Snapshot>>,
 }
@@ -62,6 +65,7 @@ pub struct Register<T, H> {
 struct Shared {
     waiters: AtomicU32,
     awaited: Notify,
+    stranded: AtomicU64,
 }
 
 /// Looks at the register. Clones look at the same.
@@ -87,6 +91,11 @@ impl Lookout {
         self.snapshots.clone()
     }
 
+    /// Requests that were granted to gateways which died, and that nobody can spend any more.
+    pub fn stranded(&self) -> u64 {
+        self.shared.stranded.load(Ordering::Relaxed)
+    }
+
     pub(super) fn hurry(&self) -> Hurry {
         self.shared.waiters.fetch_add(1, Ordering::AcqRel);
         self.shared.awaited.notify_one();
@@ -106,12 +115,13 @@ struct Memory {
 }
 
 impl<T: Truth, H: Hub> Register<T, H> {
-    /// A reader of the register, and the lookout on what it reads.
-    pub fn new(truth: T, hub: H, clock: Clock) -> (Register<T, H>, Lookout) {
+    /// A reader of the register, and the lookout on what it reads. `overlap` is how long a primary that was cut off may go
+    /// on to take writes.
+    pub fn new(truth: T, hub: H, clock: Clock, overlap: Duration) -> (Register<T, H>, Lookout) {
         let shared = Arc::new(Shared::default());
         let (snapshots, seen) = watch::channel(Arc::new(Snapshot::default()));
         let lookout = Lookout { shared: Arc::clone(&shared), snapshots: seen };
-        (Register { truth, hub, clock, shared, snapshots }, lookout)
+        (Register { truth, hub, clock, overlap, shared, snapshots }, lookout)
     }
 
     /// Reads until `leaving` says so.
@@ -169,6 +179,7 @@ impl<T: Truth, H: Hub> Register<T, H> {
         }
         memory.last_epoch = epoch;
         memory.signs = signs;
+        self.bury(memory, &mut sightings, read_ns).await;
         let due = read_ns.saturating_sub(memory.remembered_ns) >= nanos(REMEMBER_EVERY);
         if news || due {
             self.remember(memory, &sightings, read_ns).await;
@@ -190,22 +201,36 @@ impl<T: Truth, H: Hub> Register<T, H> {
         }
     }
 
-    /// Writes down who is there, and forgets those whose life is surely over.
+    /// Takes those off the register whose life is surely over: nobody need wait for them, and the share of limits that
+    /// was kept for them is free.
+    async fn bury(&self, memory: &mut Memory, sightings: &mut Vec<Sighting>, now_ns: u64) {
+        let mut over = Vec::new();
+        for sight in sightings.iter() {
+            let presence = &sight.registered.presence;
+            let lives_ns = nanos(goes_on(presence.goes_on_ms) + self.overlap + BURY_AFTER);
+            if now_ns.saturating_sub(sight.sign_ns) <= lives_ns {
+                continue;
+            }
+            let (gateway, beat) = (sight.registered.gateway, sight.registered.beat);
+            if matches!(self.hub.expel(gateway, beat).await, Ok(true)) {
+                tracing::warn!(
+                    name = presence.name,
+                    stranded_requests = presence.outstanding,
+                    "a gateway has given no sign for longer than it may go on: it is taken off the register"
+                );
+                self.shared.stranded.fetch_add(presence.outstanding, Ordering::Relaxed);
+                over.push(gateway);
+            }
+        }
+        sightings.retain(|sight| !over.contains(&sight.registered.gateway));
+        self.forget(memory, &over).await;
+    }
+
+    /// Writes down who is there.
     async fn remember(&self, memory: &mut Memory, sightings: &[Sighting], now_ns: u64) {
-        let is_over = |sight: &&Sighting| {
-            let lives_ns = nanos(goes_on(sight.registered.presence.goes_on_ms)).saturating_mul(2);
-            now_ns.saturating_sub(sight.sign_ns) > lives_ns.max(nanos(REMEMBER_EVERY) * 4)
-        };
-        let over: Vec<GatewayId> =
-            sightings.iter().filter(is_over).map(|sight| sight.registered.gateway).collect();
-        let alive: Vec<Registered> = sightings
-            .iter()
-            .filter(|sight| !over.contains(&sight.registered.gateway))
-            .map(|sight| sight.registered.clone())
-            .collect();
+        let alive: Vec<Registered> = sightings.iter().map(|sight| sight.registered.clone()).collect();
         let written = async {
             self.truth.remember(&alive).await?;
-            self.truth.forget(&over).await?;
             self.truth.known().await
         };
         match written.await {

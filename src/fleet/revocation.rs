@@ -58,6 +58,28 @@ impl Revoker {
         Revoker { lookout, publishing, clock, trust, overlap }
     }
 
+    /// How long gateways believe their replica.
+    pub(super) fn trust(&self) -> Duration {
+        self.trust
+    }
+
+    /// How long a primary that was cut off may go on to take writes.
+    pub(super) fn overlap(&self) -> Duration {
+        self.overlap
+    }
+
+    /// The register as it is from now on; `None` where it cannot be read within `wait_max`.
+    pub(super) async fn look(&self, wait_max: Duration) -> Option<Arc<Snapshot>> {
+        let hurry = self.lookout.hurry();
+        let begun_ns = self.clock.mono_ns();
+        let mut snapshots = self.lookout.snapshots();
+        let looked =
+            tokio::time::timeout(wait_max, snapshots.wait_for(|snapshot| snapshot.begun_ns >= begun_ns));
+        let snapshot = looked.await.ok()?.ok().map(|snapshot| Arc::clone(&snapshot));
+        drop(hurry);
+        snapshot
+    }
+
     /// Waits until the fleet has applied change `seq`, at most a little longer than trust lasts.
     pub async fn settle(&self, seq: u64) -> Confirmation {
         self.settle_within(seq, self.trust + ANSWER_MARGIN).await
@@ -88,6 +110,22 @@ impl Revoker {
         drop(hurry);
         verdict
     }
+}
+
+/// Whether every gateway that may hold grants of an earlier epoch has declared them in `epoch`, or cannot go on.
+pub(super) fn may_open_ledger(snapshot: &Snapshot, epoch: u64, overlap: Duration, now_ns: u64) -> bool {
+    let is_current = snapshot.state.is_some_and(|state| state.vouched && state.head.epoch == epoch);
+    let over = |goes_on_ms| {
+        let until = nanos(goes_on(goes_on_ms) + overlap).saturating_add(snapshot.epoch_seen_ns);
+        until <= now_ns
+    };
+    let has_declared = |sight: &Sighting| {
+        let presence = &sight.registered.presence;
+        presence.declared >= epoch || over(presence.goes_on_ms)
+    };
+    is_current
+        && snapshot.gateways.iter().all(has_declared)
+        && snapshot.missing.iter().all(|known| over(known.goes_on_ms))
 }
 
 /// One wait.

@@ -5,7 +5,10 @@
 
 use jiff::tz::TimeZone;
 
-use crate::domain::limit::{Limits, Quota, Rate};
+use super::calendar::window_at;
+use super::quota::Span;
+use crate::domain::clock::UnixMillis;
+use crate::domain::limit::{Limits, Quota, Rate, Window};
 
 /// Longest time a full bucket may take to refill, about 127 years: keeps every sum of times within 64 bits.
 const FULL_NS_MAX: u64 = 4_000_000_000_000_000_000;
@@ -91,6 +94,16 @@ impl EffectiveLimits {
         &self.policy
     }
 
+    /// Each window that is limited, with its span at `now`.
+    pub(crate) fn windows(&self, now: UnixMillis) -> impl Iterator<Item = (Window, Span)> {
+        self.quotas.iter().map(move |quota| (quota.per, window_at(quota.per, &self.zone, now)))
+    }
+
+    /// Milliseconds in which the rate's bucket fills; `None` without a rate.
+    pub(crate) fn fills_ms(&self) -> Option<u64> {
+        self.rate.map(|rate| rate.full_ns.div_ceil(1_000_000))
+    }
+
     pub(crate) fn rate(&self) -> Option<RateRule> {
         self.rate
     }
@@ -129,7 +142,7 @@ fn policy(rate: Option<RateRule>, quotas: &[Quota], concurrency: Option<u32>) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::limit::{Period, Window};
+    use crate::domain::limit::Period;
 
     #[test]
     fn the_policy_field_names_every_limit_with_its_unit() {

@@ -109,6 +109,7 @@ async fn every_page_of_an_agent_admin_and_of_an_operator_is_sound_in_every_width
         ("/orgs/books/members", "members-empty"),
         ("/orgs/books/agents", "agents-empty"),
         ("/orgs/books/delete", "organization-delete"),
+        ("/gateways", "gateways"),
     ] {
         browser.visit(page).await;
         faults.extend(judge(&mut browser, name).await);

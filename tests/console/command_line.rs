@@ -7,26 +7,26 @@ use serde_json::Value;
 
 use crate::harness::Console;
 
-struct Shell {
+pub(crate) struct Shell {
     url: String,
     token: String,
 }
 
-struct Said {
-    code: i32,
-    out: String,
-    err: String,
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Shell {
-    async fn to(console: &Console) -> Shell {
+    pub(crate) async fn to(console: &Console) -> Shell {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(axum::serve(listener, console.router.clone()).into_future());
         Shell { url, token: console.token.clone() }
     }
 
-    fn run(&self, line: &[&str]) -> Said {
+    pub(crate) fn run(&self, line: &[&str]) -> Said {
         let mut command = keystile(line);
         command.env("KEYSTILE_URL", &self.url).env("KEYSTILE_TOKEN", &self.token);
         // A proxy of the surroundings is not asked.
@@ -47,7 +47,7 @@ fn said(output: Output) -> Said {
 
 impl Said {
     #[track_caller]
-    fn done(self) -> Said {
+    pub(crate) fn done(self) -> Said {
         assert_eq!(self.code, 0, "{}", self.err);
         self
     }
@@ -247,4 +247,15 @@ async fn a_revoked_management_token_opens_nothing_from_then_on() {
     assert_eq!(shell.run(&["orgs", "list"]).code, 1);
     let again = shell.run(&["operator", "revoke", &id, "--config", config]);
     assert!(again.code == 1 && again.err.contains("operator tokens"), "{}", again.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operators_list_the_gateways() {
+    let console = Console::start().await;
+    let shell = Shell::to(&console).await;
+    let listed = shell.run(&["gateways", "list"]).done();
+    assert!(listed.out.contains("this process  serving"), "{}", listed.out);
+    assert!(listed.err.starts_with("no fleet"), "{}", listed.err);
+    let told = shell.run(&["gateways", "list", "--json"]).done().json();
+    assert_eq!((&told["gateways"], &told["items"][0]["state"]), (&1.into(), &"serving".into()));
 }

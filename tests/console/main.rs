@@ -9,6 +9,8 @@ mod command_line;
 #[cfg(test)]
 mod concurrency;
 #[cfg(test)]
+mod gateways;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 #[path = "../support/openid.rs"]
@@ -45,5 +47,7 @@ mod people_apart;
 mod records;
 #[cfg(test)]
 mod requests;
+#[cfg(test)]
+mod unconfirmed;
 #[cfg(test)]
 mod usage;

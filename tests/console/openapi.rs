@@ -206,6 +206,7 @@ async fn the_examples_work_as_printed_one_after_the_other() {
     send_example(&console, &document, "readInvitation", &invitation).await;
     send_example(&console, &document, "acceptInvitation", &invitation).await;
     send_example(&console, &document, "changeMember", &member).await;
+    send_example(&console, &document, "listGateways", "/gateways").await;
     send_example(&console, &document, "listAudit", &format!("{acme}/audit")).await;
     send_example(&console, &document, "deleteKey", &key).await;
     send_example(&console, &document, "deleteMember", &member).await;

@@ -1,24 +1,12 @@
 //! What operators do on pages: organizations made, changed and deleted.
 
-use keystile::console::operations::{Caller, Login, create_operator};
-use zeroize::Zeroizing;
-
 use crate::harness::Console;
-use crate::pages_visitor::{PASSWORD, Visitor};
-
-async fn operator(console: &Console) -> Visitor<'_> {
-    let email = "root@example.com".to_owned();
-    let new = Login { email: email.clone(), password: Zeroizing::new(PASSWORD.to_owned()) };
-    create_operator(&console.database, &Caller::operator("test"), new).await.unwrap();
-    let visitor = Visitor::stranger(console);
-    visitor.send_form("/sign-in", &[("email", &email), ("password", PASSWORD)]).await.is(303);
-    visitor
-}
+use crate::pages_visitor::Visitor;
 
 #[tokio::test]
 async fn an_operator_makes_changes_and_deletes_an_organization() {
     let console = Console::start().await;
-    let root = operator(&console).await;
+    let root = Visitor::operator(&console).await;
     assert!(root.get("/orgs").await.is(200).html().contains("No organizations yet"));
     root.get("/settings").await.is(200);
     let fields = [("name", "Acme & Sons"), ("slug", "acme"), ("time_zone", "Europe/Berlin")];

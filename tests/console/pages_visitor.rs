@@ -4,6 +4,8 @@ use std::sync::Mutex;
 
 use axum::body::Body;
 use http::{Request, header};
+use keystile::console::operations::{Caller, Login, create_operator};
+use zeroize::Zeroizing;
 
 use crate::harness::{Answer, Console};
 
@@ -60,6 +62,16 @@ impl<'a> Visitor<'a> {
     /// An agent admin of acme's agent `echo`.
     pub(crate) async fn clerk(console: &'a Console) -> Visitor<'a> {
         Visitor::invited(console, "clerk@acme.example", "agent-admin", "echo").await
+    }
+
+    /// A person who runs the deployment.
+    pub(crate) async fn operator(console: &'a Console) -> Visitor<'a> {
+        let email = "root@example.com".to_owned();
+        let new = Login { email: email.clone(), password: Zeroizing::new(PASSWORD.to_owned()) };
+        create_operator(&console.database, &Caller::operator("test"), new).await.unwrap();
+        let visitor = Visitor::stranger(console);
+        visitor.send_form("/sign-in", &[("email", &email), ("password", PASSWORD)]).await.is(303);
+        visitor
     }
 
     /// Goes to an address from a page of the console.

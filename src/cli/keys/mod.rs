@@ -8,7 +8,8 @@ mod limit_args;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
-use super::client::{Client, Connection, items, print, print_json, revocation, say, segment, string};
+use super::client::{Client, Connection, items, print, print_json, say, segment, string};
+use super::revocation::tell;
 use super::table::{table, visible};
 use crate::domain::clock::UnixMillis;
 pub(super) use limit_args::{LimitArgs, limits_text};
@@ -149,10 +150,7 @@ pub(super) fn run(keys: Keys) -> anyhow::Result<()> {
         }
         Command::Delete { key } => {
             let answer = client.delete(&one(&key))?.body;
-            if client.json() {
-                return print_json(&answer);
-            }
-            print(&format!("deleted; {}\n", revocation(&answer)))
+            tell(&client, &answer, "")
         }
         Command::Usage { key, from, to, step } => {
             let step = match step {

@@ -16,7 +16,7 @@ use crate::domain::limit::{Period, Quota, Rate, Window};
 const INTRODUCTION: &str = "Everything that people do in the console, for programs. JSON over HTTP.";
 
 /// Groups of calls, in the order in which they are shown.
-const TAGS: [(&str, &str); 7] = [
+const TAGS: [(&str, &str); 8] = [
     ("session", "Who is calling; signing in and out; one's own name, time zone, password and sessions."),
     ("organizations", "Tenants. Each owns agents, members and keys."),
     ("agents", "Backend programs of an organization, which routes lead to."),
@@ -24,6 +24,7 @@ const TAGS: [(&str, &str); 7] = [
     ("members", "People in an organization: organization admins, and agent admins of some of its agents."),
     ("invitations", "What a link that lets somebody in is to, and accepting it."),
     ("audit", "Who did what."),
+    ("gateways", "What admits requests, and how far each is in following the changes made here."),
 ];
 
 /// Parameters of paths: name, what it is, example.

@@ -40,6 +40,7 @@ pub(super) fn of(name: &str) -> Option<Value> {
             "state": "complete", "gateways": 1, "confirmed": 1, "awaiting": [], "tookMs": 3,
             "effectiveBy": CREATED_AT,
         }}),
+        "Gateways" => gateways(),
         "Usage" => usage(),
         "Session" => session(),
         "Credentials" => json!({"email": "ada@acme.example", "password": "correct horse battery staple"}),
@@ -96,6 +97,19 @@ fn key() -> Value {
         "id": KEY_ID, "name": "Nightly job", "scope": {"type": "agent", "agent": "echo"}, "access": "all",
         "hint": "ks_…a1b2", "createdAt": CREATED_AT, "createdBy": "ksm_…Rw3T", "lastUsedAt": null,
         "expiresAt": "2029-12-31T23:00:00.000Z", "disabled": false, "limits": {"concurrency": 5},
+    })
+}
+
+fn gateways() -> Value {
+    json!({
+        "asOf": CREATED_AT, "version": env!("CARGO_PKG_VERSION"),
+        "feed": {"state": "current", "epoch": 3, "sequence": 1_204}, "gateways": 1, "serving": 1,
+        "items": [{
+            "id": "0190b5c8-b3f1-7c62-8d0a-4e5b6a7c8d90", "name": "gw-berlin-1", "address": "http://10.0.0.11:8080",
+            "version": env!("CARGO_PKG_VERSION"), "state": "serving", "seenAt": "2026-11-23T14:02:30.871Z",
+            "applied": 1_204, "lag": 0, "trust": "fresh", "generation": 2, "outstanding": 310, "goesOnMs": 602_000,
+            "mayAdmitUntil": null,
+        }],
     })
 }
 

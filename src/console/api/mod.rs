@@ -12,6 +12,7 @@ mod extract;
 #[cfg(test)]
 mod failing;
 mod failures;
+mod gateways;
 mod keys;
 mod members;
 mod organizations;
@@ -67,6 +68,7 @@ fn calls() -> OpenApiRouter<Shared> {
         .routes(routes!(members::read, members::change, members::delete))
         .routes(routes!(members::renew))
         .routes(routes!(audit::list))
+        .routes(routes!(gateways::list))
         .routes(routes!(session::read_invitation, session::accept_invitation))
 }
 

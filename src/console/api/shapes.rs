@@ -13,7 +13,7 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::console::operations::NewScope;
 use crate::console::view::Instant;
 use crate::domain::clock::UnixMillis;
-use crate::domain::id::{AgentId, AuditId, KeyId, MemberId, OrganizationId, SessionId};
+use crate::domain::id::{AgentId, AuditId, GatewayId, KeyId, MemberId, OrganizationId, SessionId};
 use crate::domain::limit::{Limits, Period, Quota, REQUESTS_MAX, Rate, Window};
 use crate::domain::member::MemberRole;
 use crate::domain::name::{NAME_CHARS_MAX, Name, SLUG_BYTES_MAX, Slug};
@@ -43,7 +43,7 @@ macro_rules! shape {
     )+};
 }
 
-shape!(OrganizationId, AgentId, KeyId, MemberId, SessionId, AuditId => "Id", text("The id of a record: a UUID of version 7. Sorting by id sorts by creation.")
+shape!(OrganizationId, AgentId, KeyId, MemberId, SessionId, AuditId, GatewayId => "Id", text("The id of a record: a UUID of version 7. Sorting by id sorts by creation.")
     .format(Some(SchemaFormat::Custom("uuid".to_owned()))));
 
 shape!(Name => "Name", text("1 to 64 characters of any script, without control characters. White space at its ends is cut.")

@@ -117,7 +117,7 @@ impl InForce {
         match self {
             InForce::Here(here) => {
                 let report = here.keys.revoke(&ids_and_hashes(keys)).await;
-                let now = Instant(clock.now().unix);
+                let now = Some(Instant(clock.now().unix));
                 // The keys are out of the table either way; what may be left is a worker that has not yet said it cut.
                 if report.workers_awaited == 0 {
                     view(true, report.gateways, report.gateways, Vec::new(), now)
@@ -128,14 +128,8 @@ impl InForce {
             InForce::Fleet(desk) => {
                 let settled = desk.settle(seq).await;
                 let now = clock.now().unix;
-                let effective_by = settled.effective_in.map_or(now, |left| now.plus(left));
-                view(
-                    settled.complete,
-                    settled.gateways,
-                    settled.confirmed,
-                    settled.awaiting,
-                    Instant(effective_by),
-                )
+                let effective_by = settled.effective_in.map(|left| Instant(now.plus(left)));
+                view(settled.complete, settled.gateways, settled.confirmed, settled.awaiting, effective_by)
             }
         }
     }

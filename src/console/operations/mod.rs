@@ -9,6 +9,7 @@ mod agents;
 mod audit;
 mod buckets;
 mod fields;
+pub mod gateways;
 mod in_force;
 mod input;
 mod invitations;

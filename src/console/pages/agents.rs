@@ -192,7 +192,7 @@ async fn delete(
     }
     match operations.delete_agent(caller, &org, &agent.id.to_string(), expected(&answer.tag)).await {
         Ok(_) if keys == 0 => Ok(see_other(&format!("{back}?done=deleted"))),
-        Ok(revocation) => Ok(see_other(&format!("{back}?{}", revoked(&revocation)))),
+        Ok(revocation) => Ok(see_other(&format!("{back}?{}", revoked(&revocation, keys > 1)))),
         Err(Refused::Stale) => Ok(question.again(&shell, &action, &back, Some(STALE), &answer.typed)),
         Err(refused) => Err(refused.into()),
     }

@@ -11,6 +11,7 @@ mod confirm;
 mod curl;
 mod failure;
 mod form;
+mod gateways;
 mod invitation;
 mod keys;
 mod limit_words;
@@ -54,6 +55,7 @@ pub(super) fn router() -> Router<Shared> {
         .merge(audit::routes())
         .merge(settings::routes())
         .merge(organizations::routes())
+        .merge(gateways::routes())
         .route("/", get(sign_in::home))
         .route("/sign-in", get(sign_in::show).post(sign_in::enter))
         .route("/sign-in/openid", get(openid::begin))

@@ -142,7 +142,7 @@ async fn delete(
     let id = organization.id.to_string();
     match operations.delete_organization(caller, &id, expected(&answer.tag)).await {
         Ok(_) if keys == 0 => Ok(see_other(&format!("{BACK}?done=deleted"))),
-        Ok(revocation) => Ok(see_other(&format!("{BACK}?{}", revoked(&revocation)))),
+        Ok(revocation) => Ok(see_other(&format!("{BACK}?{}", revoked(&revocation, keys > 1)))),
         Err(Refused::Stale) => Ok(question.again(&shell, &action, BACK, Some(STALE), &answer.typed)),
         Err(refused) => Err(refused.into()),
     }

@@ -30,6 +30,8 @@ pub(crate) enum Place {
     Settings,
     /// Operators' list of all organizations.
     Organizations,
+    /// Operators' view of the gateways.
+    Gateways,
 }
 
 /// The frame of a page.
@@ -143,6 +145,7 @@ impl Shell {
         }
         if self.is_operator {
             add(Place::Organizations, "Organizations", "/orgs".to_owned());
+            add(Place::Gateways, "Gateways", "/gateways".to_owned());
         }
         entries
     }
@@ -175,6 +178,25 @@ fn initials(name: &str) -> String {
         _ => String::from("?"),
     };
     letters.to_uppercase()
+}
+
+#[cfg(test)]
+impl Shell {
+    /// The frame of an operator's page that is about no organization, for tests of what stands in it.
+    pub(crate) fn of_an_operator(reading: Reading) -> Shell {
+        Shell {
+            organization: None,
+            organizations: Vec::new(),
+            is_operator: true,
+            person: "root@example.com".to_owned(),
+            email: None,
+            initials: "RO".to_owned(),
+            role: Role::Operator,
+            place: Place::Gateways,
+            notice: None,
+            reading,
+        }
+    }
 }
 
 #[cfg(test)]

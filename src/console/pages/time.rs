@@ -127,6 +127,11 @@ impl Reading {
         Stamp { words: format!("{} {}", local.strftime("%H:%M:%S"), abbreviation(&local)), at }
     }
 
+    /// An instant to the second: "14:02:31 CET", with its date where that is another day.
+    pub(crate) fn moment(&self, at: UnixMillis) -> Stamp {
+        if self.days_until(at) == 0 { self.clock(at) } else { self.date_second(at) }
+    }
+
     /// When something is whole again: "in 9 h 57 min, at 00:00 CET"; "on 1 Dec, 00:00 CET" from a day on.
     pub(crate) fn reset(&self, at: UnixMillis) -> Stamp {
         let local = self.local(at);

@@ -3,6 +3,7 @@
 //! Promises that a view holds nothing secret: it is made from records, which hold none. Never decides anything.
 
 mod audit;
+mod gateways;
 mod people;
 mod records;
 mod revocation;
@@ -13,6 +14,7 @@ use utoipa::ToSchema;
 use crate::domain::clock::UnixMillis;
 
 pub use audit::{AuditSubject, AuditView};
+pub use gateways::{FeedState, FeedView, GatewayState, GatewayView, GatewaysView, TrustView};
 pub use people::{
     InvitationView, MemberStateView, MemberView, OrganizationName, RoleView, SessionView, WhoView,
 };

@@ -16,12 +16,14 @@ pub struct RevocationView {
     pub gateways: u32,
     /// Of these, how many refuse the keys now and have begun to cut what they had running.
     pub confirmed: u32,
-    /// The others.
+    /// The names of the others, as they call themselves.
     pub awaiting: Vec<String>,
     /// Milliseconds from the start of the operation to this answer.
     pub took_ms: u64,
-    /// From when on no gateway admits the keys.
-    pub effective_by: Instant,
+    /// From when on no gateway admits the keys. Null where none can be promised yet, because the gateways have not been
+    /// told: the end of the keys is on record, and they are told as soon as that can be.
+    #[schema(required)]
+    pub effective_by: Option<Instant>,
 }
 
 /// Whether a revocation is over.
@@ -30,6 +32,6 @@ pub struct RevocationView {
 pub enum RevocationState {
     /// Every gateway confirmed: none admits the keys, and what they had running is cut.
     Complete,
-    /// Some gateways did not answer in time.
+    /// Some gateways did not confirm in time, or could not be told.
     Pending,
 }

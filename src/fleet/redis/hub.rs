@@ -54,6 +54,10 @@ impl Hub for RedisHub {
         self.unregister(gateway).await
     }
 
+    async fn expel(&self, gateway: GatewayId, beat: u64) -> Result<bool, HubError> {
+        self.expelled(gateway, beat).await
+    }
+
     async fn changes(&self, after: Position, wait: Duration) -> Result<Vec<Entry>, HubError> {
         self.read_changes(after, wait).await
     }

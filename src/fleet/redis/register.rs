@@ -6,7 +6,7 @@
 
 use super::answer::Answer;
 use super::hub::RedisHub;
-use super::scripts::{GATEWAYS, LEAVE, SYNC};
+use super::scripts::{EXPEL, GATEWAYS, LEAVE, SYNC};
 use crate::domain::id::GatewayId;
 use crate::fleet::hub::{Beat, HubError, Position, Registered, SILENT_AFTER, Synced};
 
@@ -37,6 +37,12 @@ impl RedisHub {
         let keys = ["presence", "beats", "left"].map(|what| self.redis.names().feed(what));
         Answer::read(self.redis.call(&LEAVE, &keys, &[gateway.to_string()]).await?)?;
         Ok(())
+    }
+
+    pub(super) async fn expelled(&self, gateway: GatewayId, beat: u64) -> Result<bool, HubError> {
+        let keys = ["presence", "beats"].map(|what| self.redis.names().feed(what));
+        let args = [gateway.to_string(), beat.to_string()];
+        Ok(Answer::read(self.redis.call(&EXPEL, &keys, &args).await?)?.number()? == 1)
     }
 
     pub(super) async fn registered(&self) -> Result<Vec<Registered>, HubError> {

@@ -17,6 +17,8 @@ const NUMBER: &str = "INSERT INTO usage_batches (gateway_id, recorded, at) VALUE
      WHERE usage_batches.recorded < excluded.recorded";
 const ADMITTED: &str = "SELECT CAST(COALESCE(SUM(allowed + failed), 0) AS BIGINT) FROM usage
      WHERE key_id = $1 AND at_minute >= $2";
+const COUNTED: &str =
+    "SELECT DISTINCT key_id FROM usage WHERE at_minute >= $1 AND key_id > $2 ORDER BY key_id LIMIT $3";
 
 impl Database {
     /// Records batch `number` of a gateway: adds its counts and paths to the minute `at_minute`, and says that its keys
@@ -66,6 +68,22 @@ impl Database {
     pub async fn admitted_since(&self, key: KeyId, from: UnixMillis) -> Result<u64, StoreError> {
         let sum = query(ADMITTED).bind(key.to_string()).bind(from.as_i64());
         Ok(unsigned(sum.fetch_number(self.readers()).await?))
+    }
+
+    /// Keys behind `after`, in order, that have counts from the minute at `from` on.
+    pub async fn keys_counted_since(
+        &self,
+        from: UnixMillis,
+        after: Option<KeyId>,
+        limit: usize,
+    ) -> Result<Vec<KeyId>, StoreError> {
+        let rows: Vec<(String,)> = query(COUNTED)
+            .bind(from.as_i64())
+            .bind(after.map(|key| key.to_string()).unwrap_or_default())
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(self.readers())
+            .await?;
+        rows.iter().map(|(key,)| Ok(parse("a count of requests", "key_id", key)?)).collect()
     }
 
     /// Forgets some of what is too old: counts and their paths after 32 days, windows a day after their end, the audit

@@ -71,7 +71,7 @@ pub(super) async fn delete(
     let expected = Expected::OneOf(vec![form.tag.clone()]);
     match operations.delete_key(caller, &organization, &id, expected).await {
         Ok(revocation) => {
-            let said = notice::revoked(&revocation);
+            let said = notice::revoked(&revocation, false);
             Ok(see_other(&format!("/orgs/{}/keys?{said}", asking.shell.slug())))
         }
         Err(Refused::Stale) => {
