@@ -14,6 +14,7 @@ mod reference;
 mod share;
 mod size;
 mod standing;
+mod uses;
 
 pub use ask::{
     Floor, PlacesAnswer, PlacesPart, QuotaAnswer, QuotaPart, RateAnswer, RatePart, SliceAnswer, SliceAsk,

@@ -1,6 +1,7 @@
 //! Limits as a whole: limiter, keeper and a ledger in memory that can fail and be left by a process that dies.
 
 mod admission;
-mod fleet;
+pub(crate) mod fleet;
 mod keeping;
+pub(crate) mod slices;
 pub(crate) mod support;

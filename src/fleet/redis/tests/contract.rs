@@ -138,9 +138,9 @@ mod checks {
         open(&hub, FIRST, 0, &[]).await;
         let later = Lease { term: 2, epoch: 1 };
         let first = entry(1, vec![key(KeyId::generate(), "a")]);
-        assert_eq!(hub.publish(later, &[first.clone()]).await, Ok(1));
+        assert_eq!(hub.publish(later, std::slice::from_ref(&first)).await, Ok(1));
         let second = entry(2, vec![key(KeyId::generate(), "a")]);
-        assert_eq!(hub.publish(FIRST, &[second.clone()]).await, Err(HubError::Superseded));
+        assert_eq!(hub.publish(FIRST, std::slice::from_ref(&second)).await, Err(HubError::Superseded));
         assert_eq!(hub.open_ledger(FIRST).await, Err(HubError::Superseded));
         assert_eq!(hub.begin(Lease { term: 1, epoch: 2 }).await, Err(HubError::Superseded));
         assert_eq!(hub.begin(later).await, Err(HubError::Superseded), "its epoch is open");
@@ -148,8 +148,8 @@ mod checks {
         // Who begins an epoch shuts out who writes the one before it.
         let (third, next) = (Lease { term: 3, epoch: 1 }, Lease { term: 3, epoch: 2 });
         hub.begin(next).await.unwrap();
-        assert_eq!(hub.publish(later, &[second.clone()]).await, Err(HubError::Superseded));
-        assert_eq!(hub.publish(third, &[second.clone()]).await, Ok(2));
+        assert_eq!(hub.publish(later, std::slice::from_ref(&second)).await, Err(HubError::Superseded));
+        assert_eq!(hub.publish(third, std::slice::from_ref(&second)).await, Ok(2));
         hub.open(next, 2).await.unwrap();
         assert_eq!(hub.publish(third, &[entry(3, vec![])]).await, Err(HubError::Superseded));
     }
@@ -160,7 +160,7 @@ mod checks {
         open(&hub, FIRST, 0, &[]).await;
         let (old, new) = (entry(1, vec![key(id, "old")]), entry(2, vec![key(id, "new")]));
         hub.publish(FIRST, &[old.clone(), new.clone()]).await.unwrap();
-        assert_eq!(hub.publish(FIRST, &[old.clone()]).await, Ok(2));
+        assert_eq!(hub.publish(FIRST, std::slice::from_ref(&old)).await, Ok(2));
         assert_eq!(hub.fill(FIRST, &old.records).await, Err(HubError::Superseded), "the table is open");
         hub.open(FIRST, 0).await.unwrap();
         assert_eq!(hub.state().await.unwrap().unwrap().head, at(1, 2), "opening again sets nothing back");
@@ -173,12 +173,12 @@ mod checks {
         let [one, other] = [(); 2].map(|()| RedisHub::new(&settings).unwrap());
         let (stale, fresh) = (key(KeyId::generate(), "stale"), key(KeyId::generate(), "fresh"));
         one.begin(FIRST).await.unwrap();
-        one.fill(FIRST, &[stale.clone()]).await.unwrap();
+        one.fill(FIRST, std::slice::from_ref(&stale)).await.unwrap();
         other.begin(FIRST).await.unwrap();
         // The key lies in one shard; what it may not write to is there.
-        assert_eq!(one.fill(FIRST, &[stale.clone()]).await, Err(HubError::Superseded));
+        assert_eq!(one.fill(FIRST, std::slice::from_ref(&stale)).await, Err(HubError::Superseded));
         assert_eq!(one.open(FIRST, 5).await, Err(HubError::Superseded));
-        other.fill(FIRST, &[fresh.clone()]).await.unwrap();
+        other.fill(FIRST, std::slice::from_ref(&fresh)).await.unwrap();
         other.open(FIRST, 5).await.unwrap();
         assert_eq!(table(&other, 1).await.unwrap(), by_id(&[&fresh]));
         assert_eq!(

@@ -22,7 +22,7 @@ async fn nobody_trusts_what_a_restarted_server_has_kept_on_its_disk() {
     assert_eq!((state.head, state.vouched), (at(1, 1), false), "it is there, and not vouched for");
     assert_eq!(table(&hub, 1).await, Err(HubError::Unvouched));
     assert_eq!(hub.publish(FIRST, &[entry(2, vec![])]).await, Err(HubError::Unvouched));
-    assert_eq!(hub.fill(FIRST, &[kept.clone()]).await, Err(HubError::Unvouched));
+    assert_eq!(hub.fill(FIRST, std::slice::from_ref(&kept)).await, Err(HubError::Unvouched));
     assert_eq!(hub.open_ledger(FIRST).await, Err(HubError::Unvouched));
     let next = Lease { term: 1, epoch: 2 };
     open(&hub, next, 1, std::slice::from_ref(&kept)).await;

@@ -3,6 +3,7 @@
 mod contract;
 mod failover;
 mod faults;
+mod ledger;
 mod rights;
 #[path = "../../../../tests/support/redis.rs"]
 mod servers;
