@@ -6,8 +6,10 @@ mod client;
 mod completions;
 mod demo;
 mod gateways;
+mod healthcheck;
 mod keys;
 mod members;
+mod migrate;
 mod operator;
 mod orgs;
 mod revocation;
@@ -59,11 +61,19 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Ask a running process whether it wants requests: exit code 0, or 1 with the reason. For container images.
+    Healthcheck {
+        /// What to ask: `/readyz` of its ops listener, or `/healthz`.
+        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8082/readyz")]
+        url: String,
+    },
     /// Print the JSON Schema of the configuration.
     Schema,
     /// Create operators, passwords and management tokens, directly on the database.
     #[command(subcommand)]
     Operator(operator::Operator),
+    /// Move all records from one database to another, such as from a file to a server.
+    Migrate(migrate::Migrate),
     /// Organizations, through the management API.
     Orgs(orgs::Orgs),
     /// Agents, through the management API.
@@ -110,8 +120,10 @@ pub fn run() -> ExitCode {
         Command::Gateway { config } => serve::run(&config, Role::Gateway),
         Command::Console { config } => serve::run(&config, Role::Console),
         Command::Check { config } => return checked(&config),
+        Command::Healthcheck { url } => healthcheck::run(&url),
         Command::Schema => print(&schema::schema()),
         Command::Operator(command) => operator::run(command),
+        Command::Migrate(command) => migrate::run(&command),
         Command::Orgs(command) => orgs::run(command),
         Command::Agents(command) => agents::run(command),
         Command::Members(command) => members::run(command),

@@ -17,11 +17,11 @@ pub(super) fn run(path: &Path, role: Role) -> anyhow::Result<()> {
     log_to_stderr();
     let config = config::load(path).map_err(|problems| anyhow::anyhow!("{problems}"))?;
     control_runtime()?.block_on(async {
-        let signals = Signals::take_over().context("cannot take over signals")?;
+        let mut signals = Signals::take_over().context("cannot take over signals")?;
         let app = App::start(config, role).await?;
         announce(app.addresses());
         let ready = app.ready();
-        tokio::spawn(async {
+        signals.serving_once(async {
             ready.await;
             eprintln!("ready");
         });

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -25,6 +25,19 @@ impl SecretText {
     /// The secret itself: for whoever it is shared with, and nobody else.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// The secret that `text` is, without the white space around it. Nothing where it is none.
+    pub fn new(text: &str) -> Option<SecretText> {
+        SecretText::of(text)
+    }
+
+    /// The secret that the file at `path` holds.
+    ///
+    /// # Errors
+    /// Why it gives no secret, as the end of a sentence that begins with the path.
+    pub fn read(path: &Path) -> Result<SecretText, String> {
+        SecretFile(path.to_owned()).read()
     }
 
     fn of(text: &str) -> Option<SecretText> {

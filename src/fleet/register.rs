@@ -24,7 +24,7 @@ const PACE_AWAITED: Duration = Duration::from_millis(1);
 /// How much longer than it may go on a gateway is kept on the register: people want to see that it is silent.
 const BURY_AFTER: Duration = Duration::from_secs(10);
 /// Time between two notes in SQL of gateways that are known there.
-const REMEMBER_EVERY: Duration = Duration::from_secs(30);
+const REMEMBER_EVERY: Duration = Duration::from_secs(5);
 
 /// A gateway, and when it last gave a sign.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,9 @@
 //! What records promise on every engine: one suite, run for each. A new engine adds a line to `on_every_engine!`.
 
+mod carry;
 mod fleet;
 mod people;
+mod plural;
 #[path = "../../tests/support/postgres.rs"]
 mod postgres;
 
@@ -20,6 +22,7 @@ use self::people::{
     the_audit_log_pages_from_the_newest_and_finds_text_as_it_is_written,
 };
 use self::postgres::Postgres;
+use super::audit::AuditQuery;
 use super::engine::query;
 use super::{Action, Database, StoreError};
 use crate::config::DatabaseUrl;
@@ -84,6 +87,7 @@ on_every_engine!(
     numbers_of_changes_have_no_gaps_and_follow_the_commits,
     lists_go_on_behind_the_last_record_seen,
     counts_of_use_are_summed_by_span,
+    what_is_looked_for_with_nul_is_not_there,
     a_person_has_one_address_and_one_company_account,
     a_person_is_kept_for_a_place_or_as_an_operator_only,
     a_place_is_held_by_who_has_come_and_is_not_disabled,
@@ -260,6 +264,16 @@ async fn numbers_of_changes_have_no_gaps_and_follow_the_commits(database: &Datab
     let committed: usize =
         (0..20).filter(|task: &usize| !task.is_multiple_of(4)).map(|task| task % 3 + 1).sum();
     assert_eq!(sequence(database).await, (1..=i64::try_from(committed).unwrap()).collect::<Vec<_>>());
+}
+
+async fn what_is_looked_for_with_nul_is_not_there(database: &Database) {
+    let (acme, _) = acme(database).await;
+    assert_eq!(database.organization("acme\0").await.unwrap(), None);
+    assert_eq!(database.agent(acme.id, "ec\0ho").await.unwrap(), None);
+    let nul = || Some("\0".to_owned());
+    let sought =
+        AuditQuery { actor: nul(), subject: nul(), action: nul(), actor_id: nul(), ..AuditQuery::default() };
+    assert!(database.audit(acme.id, &sought, None, 9).await.unwrap().is_empty());
 }
 
 async fn lists_go_on_behind_the_last_record_seen(database: &Database) {

@@ -5,6 +5,7 @@
 //! secret, only its hash.
 
 mod audit;
+mod carry;
 mod change;
 mod column;
 #[cfg(test)]
@@ -28,6 +29,7 @@ mod usage;
 
 pub use audit::FieldChange;
 pub(crate) use audit::{AuditLine, AuditQuery};
+pub use carry::{CarryError, carry_over};
 pub use change::Action;
 pub(crate) use change::{Actor, Change};
 pub use database::Database;

@@ -164,8 +164,7 @@ fn failed(url: &PostgresUrl, source: sqlx::Error) -> ServerError {
     if let sqlx::Error::Tls(error) = &source {
         return ServerError::Encryption { at, detail: error.to_string() };
     }
-    let said = source.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>());
-    match said.map(|error| error.code()) {
+    match postgres_code(&source) {
         // invalid_password, invalid_authorization_specification
         Some("28P01" | "28000") => ServerError::Denied { at },
         // invalid_catalog_name
@@ -227,7 +226,7 @@ pub(super) async fn open_beside(url: &PostgresUrl) -> Result<(), ServerError> {
 }
 
 /// Refuses a database that this program cannot vouch for. Changes nothing.
-async fn inspect(url: &PostgresUrl) -> Result<Applied, ServerError> {
+pub(super) async fn inspect(url: &PostgresUrl) -> Result<Applied, ServerError> {
     let mut connection = single(url, Purpose::Opening).await.map_err(|error| failed(url, error))?;
     let at = || url.to_string();
     if let Some(found) = connection.server_version_num().filter(|version| *version < VERSION_MIN) {
@@ -282,13 +281,8 @@ async fn migrate(url: &PostgresUrl) -> Result<(), ServerError> {
     let migrated = schema::POSTGRES.run_direct(None, &mut connection, false).await;
     drop(in_time(connection.close()).await);
     migrated.map_err(|source| {
-        let said = match &source {
-            sqlx::migrate::MigrateError::Execute(error)
-            | sqlx::migrate::MigrateError::ExecuteMigration(error, _) => error.as_database_error(),
-            _ => None,
-        };
-        let code =
-            said.and_then(|error| error.try_downcast_ref::<PgDatabaseError>()).map(|error| error.code());
+        let said = std::error::Error::source(&source).and_then(|cause| cause.downcast_ref::<sqlx::Error>());
+        let code = said.and_then(postgres_code);
         let at = url.to_string();
         if code == Some("42501") {
             ServerError::Forbidden { at }
@@ -298,12 +292,15 @@ async fn migrate(url: &PostgresUrl) -> Result<(), ServerError> {
     })
 }
 
-/// Whose right a lock is. The numbers are ours alone within a database; they spell `keystile`, shortened.
-#[derive(Debug, Clone, Copy)]
-enum Right {
-    Serve = 0x6b65_7973_7469_6c01,
-    Publish = 0x6b65_7973_7469_6c02,
+/// The five letters and digits by which PostgreSQL tells errors apart.
+fn postgres_code(error: &sqlx::Error) -> Option<&str> {
+    let said = error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?;
+    Some(said.code())
 }
+
+/// The numbers of the locks, ours alone within a database; they spell `keystil`, and which one.
+const SERVE: i64 = 0x6b65_7973_7469_6c01;
+const PUBLISH: i64 = 0x6b65_7973_7469_6c02;
 
 /// A lock that a connection holds for as long as it lives.
 #[derive(Debug)]
@@ -317,24 +314,24 @@ impl SessionLock {
             Share::Alone => "SELECT pg_try_advisory_lock($1)",
             Share::Fleet => "SELECT pg_try_advisory_lock_shared($1)",
         };
-        SessionLock::take(url, Purpose::Holding, take, Right::Serve).await
+        SessionLock::take(url, Purpose::Holding, take, SERVE).await
     }
 
     /// The right to publish. The server takes it back from whoever does not ask for it for 15 s, so that a process that
     /// is frozen does not keep others from publishing.
     pub(super) async fn publish(url: &PostgresUrl) -> sqlx::Result<Option<SessionLock>> {
         let take = "SELECT pg_try_advisory_lock($1)";
-        SessionLock::take(url, Purpose::HoldingWhileAsked, take, Right::Publish).await
+        SessionLock::take(url, Purpose::HoldingWhileAsked, take, PUBLISH).await
     }
 
     async fn take(
         url: &PostgresUrl,
         purpose: Purpose,
         statement: &'static str,
-        right: Right,
+        number: i64,
     ) -> sqlx::Result<Option<SessionLock>> {
         let mut connection = single(url, purpose).await?;
-        let take = sqlx::query_scalar(statement).bind(right as i64);
+        let take = sqlx::query_scalar(statement).bind(number);
         let taken: bool = in_time(take.fetch_one(&mut connection)).await?;
         if !taken {
             drop(in_time(connection.close()).await);

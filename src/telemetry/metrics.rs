@@ -160,6 +160,12 @@ impl Metrics {
             Kind::Gauge,
             self.readiness.generation() as f64,
         ));
+        plain.push(Family::single(
+            "keystile_ready_ratio",
+            "Says 1 while /readyz wants requests, 0 while something stands against it.",
+            Kind::Gauge,
+            if self.readiness.is_ready() { 1.0 } else { 0.0 },
+        ));
         plain.extend(
             lock(&self.registered)
                 .iter()

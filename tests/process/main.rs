@@ -11,6 +11,8 @@ mod demo;
 #[cfg(test)]
 mod leaving;
 #[cfg(test)]
+mod moving;
+#[cfg(test)]
 mod reloading;
 #[cfg(test)]
 mod secrets;

@@ -4,3 +4,8 @@
 mod older;
 #[cfg(test)]
 mod opening;
+#[cfg(test)]
+#[path = "../support/postgres.rs"]
+mod postgres;
+#[cfg(test)]
+mod server;

@@ -11,7 +11,7 @@ use crate::store::{Action, Credentials, Database, Session, StoreError};
 
 const LATER: UnixMillis = UnixMillis(NOW.0 + 1_000);
 
-fn person(email: &str) -> Credentials {
+pub(super) fn person(email: &str) -> Credentials {
     let person = Person {
         id: PersonId::generate(),
         email: email.parse().unwrap(),
@@ -24,7 +24,7 @@ fn person(email: &str) -> Credentials {
     Credentials { person, password_hash: Some("$argon2id$".to_owned()), openid }
 }
 
-fn member(of: OrganizationId, person: &Credentials, state: MemberState) -> Member {
+pub(super) fn member(of: OrganizationId, person: &Credentials, state: MemberState) -> Member {
     Member {
         id: MemberId::generate(),
         organization: of,
@@ -42,7 +42,7 @@ fn member(of: OrganizationId, person: &Credentials, state: MemberState) -> Membe
     }
 }
 
-fn session(person: &Credentials, seen_at: UnixMillis, expires_at: UnixMillis) -> Session {
+pub(super) fn session(person: &Credentials, seen_at: UnixMillis, expires_at: UnixMillis) -> Session {
     Session {
         id: SessionId::generate(),
         person: person.person.id,

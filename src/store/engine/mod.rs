@@ -14,7 +14,7 @@ use sqlx::postgres::PgPool;
 use sqlx::sqlite::SqlitePool;
 use sqlx::{PgConnection, Postgres, Sqlite, SqliteConnection};
 
-pub(super) use self::query::{Query, query};
+pub(super) use self::query::{Kind, Query, Value, query};
 
 /// How long a query waits for a connection of its pool: longer than one statement may take, so that one busy writer
 /// does not fail those behind it.

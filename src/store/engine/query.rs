@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Arguments, AssertSqlSafe, FromRow};
+use sqlx::{Arguments, AssertSqlSafe, ColumnIndex, Decode, FromRow, Row, Type};
 
 use super::postgres::in_time;
 use super::{Connection, Pool, Target};
@@ -19,6 +19,35 @@ pub(in crate::store) enum Value {
     Integer(Option<i64>),
     Bytes(Option<Vec<u8>>),
     Flag(bool),
+}
+
+/// What a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Kind {
+    Text,
+    Integer,
+    Bytes,
+    Flag,
+}
+
+/// Reads a row as values of these kinds.
+fn values<'r, R: Row>(row: &'r R, kinds: &[Kind]) -> sqlx::Result<Vec<Value>>
+where
+    usize: ColumnIndex<R>,
+    Option<String>: Decode<'r, R::Database> + Type<R::Database>,
+    Option<i64>: Decode<'r, R::Database> + Type<R::Database>,
+    Option<Vec<u8>>: Decode<'r, R::Database> + Type<R::Database>,
+    bool: Decode<'r, R::Database> + Type<R::Database>,
+{
+    let value = |(at, kind): (usize, &Kind)| {
+        Ok(match kind {
+            Kind::Text => Value::Text(row.try_get(at)?),
+            Kind::Integer => Value::Integer(row.try_get(at)?),
+            Kind::Bytes => Value::Bytes(row.try_get(at)?),
+            Kind::Flag => Value::Flag(row.try_get(at)?),
+        })
+    };
+    kinds.iter().enumerate().map(value).collect()
 }
 
 macro_rules! value {
@@ -124,9 +153,9 @@ impl Query {
     }
 
     /// Adds `VALUES (…), (…)`.
-    pub(in crate::store) fn push_rows<const N: usize>(
+    pub(in crate::store) fn push_rows<R: IntoIterator<Item = Value>>(
         &mut self,
-        rows: impl IntoIterator<Item = [Value; N]>,
+        rows: impl IntoIterator<Item = R>,
     ) -> &mut Query {
         for (at, row) in rows.into_iter().enumerate() {
             self.push(if at == 0 { "VALUES (" } else { ", (" }).push_list(row).push(")");
@@ -188,6 +217,28 @@ impl Query {
     pub(in crate::store) async fn fetch_texts(self, on: impl Into<Target<'_>>) -> sqlx::Result<Vec<String>> {
         let rows: Vec<(String,)> = self.fetch_all(on).await?;
         Ok(rows.into_iter().map(|(text,)| text).collect())
+    }
+
+    /// Every row as values of these kinds.
+    pub(in crate::store) async fn fetch_values(
+        mut self,
+        kinds: &[Kind],
+        on: Connection<'_>,
+    ) -> sqlx::Result<Vec<Vec<Value>>> {
+        match on {
+            Connection::Sqlite(connection) => {
+                let arguments = self.for_sqlite()?;
+                let query = sqlx::query_with(AssertSqlSafe(self.text), arguments).persistent(false);
+                let rows = query.fetch_all(connection).await?;
+                rows.iter().map(|row| values(row, kinds)).collect()
+            }
+            Connection::Postgres(connection) => {
+                let arguments = self.for_postgres()?;
+                let query = sqlx::query_with(AssertSqlSafe(self.text), arguments).persistent(false);
+                let rows = in_time(query.fetch_all(connection)).await?;
+                rows.iter().map(|row| values(row, kinds)).collect()
+            }
+        }
     }
 
     fn for_sqlite(&mut self) -> sqlx::Result<SqliteArguments> {

@@ -347,3 +347,13 @@ fn the_generation_is_the_one_that_the_data_plane_runs() {
     readiness.set_generation(7);
     assert_eq!(value(&metrics.render(), "keystile_configuration_generation"), Some(7.0));
 }
+
+#[test]
+fn readiness_is_a_metric_so_that_alarms_see_what_balancers_see() {
+    use crate::telemetry::NotReady;
+    let readiness = Readiness::starting();
+    let metrics = Metrics::new(Arc::new(Keys::default()), 1, readiness.clone());
+    assert_eq!(value(&metrics.render(), "keystile_ready_ratio"), Some(0.0));
+    readiness.unset(NotReady::Starting);
+    assert_eq!(value(&metrics.render(), "keystile_ready_ratio"), Some(1.0));
+}

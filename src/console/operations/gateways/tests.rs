@@ -1,3 +1,5 @@
+//! How gateways stand, state by state, from what was seen of them.
+
 use super::*;
 use crate::fleet::hub::Presence;
 
@@ -18,7 +20,9 @@ fn registered(name: &str) -> Registered {
             generation: 2,
             goes_on_ms: TEN_MINUTES_MS,
             phase: Phase::Following,
+            epoch: HEAD.epoch,
             applied: Some(HEAD),
+            declared: HEAD.epoch,
             outstanding: 310,
         },
     }

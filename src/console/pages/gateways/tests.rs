@@ -1,3 +1,5 @@
+//! The words, shapes and numbers of the page, and that names stay text in it.
+
 use super::*;
 use crate::console::pages::notice::Notice;
 use crate::console::view::Instant;
@@ -31,13 +33,13 @@ fn gateways(feed: FeedState, items: Vec<GatewayView>) -> GatewaysView {
     let is_current = feed == FeedState::Current;
     let feed =
         FeedView { state: feed, epoch: is_current.then_some(3), sequence: is_current.then_some(1_204) };
-    let serving = items.iter().filter(|one| one.state == GatewayState::Serving).count() as u32;
+    let serving = items.iter().filter(|one| one.state == GatewayState::Serving).count();
     GatewaysView {
         as_of: Instant(at("2026-11-23T13:02:31Z")),
         version: "0.1.0".to_owned(),
         feed: Some(feed),
-        gateways: items.len() as u32,
-        serving,
+        gateways: u32::try_from(items.len()).unwrap(),
+        serving: u32::try_from(serving).unwrap(),
         items,
     }
 }

@@ -1,3 +1,5 @@
+//! What notices say, and what an address cannot make them say.
+
 use super::*;
 use crate::console::view::Instant;
 

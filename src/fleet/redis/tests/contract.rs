@@ -194,7 +194,7 @@ mod checks {
         open(&hub, FIRST, 7, &[key(KeyId::generate(), "a"), organization(OrganizationId::generate(), "a")])
             .await;
         hub.sync(&beat(gateway, 1, None)).await.unwrap();
-        hub.push_usage(gateway, 1, b"counts").await.unwrap();
+        hub.push_usage(gateway, 1, 0, b"counts").await.unwrap();
         hub.drop_usage(&[], &[(gateway, 4)]).await.unwrap();
         let (next, kept) = (Lease { term: 1, epoch: 2 }, key(KeyId::generate(), "b"));
         open(&hub, next, 9, std::slice::from_ref(&kept)).await;
@@ -254,11 +254,13 @@ mod checks {
         let hub = hub(url);
         let (one, other) = (GatewayId::generate(), GatewayId::generate());
         for _ in 0..2 {
-            hub.push_usage(one, 5, b"five\0\xff").await.unwrap();
-            hub.push_usage(one, 6, b"six").await.unwrap();
+            // SQL has those up to the fourth, and Redis knows nothing of them.
+            hub.push_usage(one, 5, 4, b"five\0\xff").await.unwrap();
+            hub.push_usage(one, 6, 4, b"six").await.unwrap();
         }
-        assert_eq!(hub.push_usage(one, 8, b"").await, Err(HubError::OutOfOrder { at: 6 }));
-        hub.push_usage(other, 1, b"one").await.unwrap();
+        assert_eq!(hub.push_usage(one, 8, 4, b"").await, Err(HubError::OutOfOrder { at: 6 }));
+        assert_eq!(hub.push_usage(other, 2, 0, b"").await, Err(HubError::OutOfOrder { at: 0 }));
+        hub.push_usage(other, 1, 0, b"one").await.unwrap();
         for _ in 0..2 {
             let taken = hub.take_usage(10).await.unwrap();
             let numbers: Vec<(GatewayId, u64)> =
@@ -272,7 +274,7 @@ mod checks {
             hub.drop_usage(&ids, &[(one, recorded)]).await.unwrap();
         }
         assert_eq!(hub.take_usage(10).await.unwrap().len(), 1);
-        hub.push_usage(one, 6, b"six").await.unwrap();
+        hub.push_usage(one, 6, 0, b"six").await.unwrap();
         assert_eq!(hub.take_usage(10).await.unwrap().len(), 1, "it was taken before");
         open(&hub, FIRST, 0, &[]).await;
         assert_eq!(hub.sync(&beat(one, 1, None)).await.unwrap().usage_recorded, 6);

@@ -96,7 +96,7 @@ async fn a_server_without_memory_refuses_and_says_so_and_changes_nothing() {
     let change = [entry(1, vec![key(KeyId::generate(), "a")])];
     assert!(refusal(hub.publish(FIRST, &change).await).contains("out of memory"));
     assert!(refusal(hub.sync(&beat(GatewayId::generate(), 1, None)).await).contains("out of memory"));
-    assert!(refusal(hub.push_usage(GatewayId::generate(), 1, b"").await).contains("out of memory"));
+    assert!(refusal(hub.push_usage(GatewayId::generate(), 1, 0, b"").await).contains("out of memory"));
     assert_eq!(hub.state().await.unwrap().unwrap().head, at(1, 0));
     server.command(&["config", "set", "maxmemory", "0"]);
     assert_eq!(hub.publish(FIRST, &change).await, Ok(1));

@@ -19,7 +19,7 @@ use crate::domain::id::{AgentId, GatewayId, KeyId, OrganizationId};
 use crate::domain::limit::Limits;
 use crate::domain::scope::Access;
 use crate::fleet::hub::{
-    Beat, Entry, Hub, HubError, KeyRecord, Lease, OrganizationRecord, Part, Phase, Position, Presence, Record,
+    Beat, Entry, Hub, HubError, KeyRecord, Lease, OrganizationRecord, Part, Phase, Position, Presence, Record, UsageWay,
 };
 
 /// Most calls until something settles. Each waits for Redis, or for the breaker.
@@ -79,7 +79,9 @@ fn beat(gateway: GatewayId, number: u64, applied: Option<Position>) -> Beat {
         generation: 1,
         goes_on_ms: 602_000,
         phase: Phase::Following,
+        epoch: applied.map_or(0, |applied| applied.epoch),
         applied,
+        declared: 0,
         outstanding: 7,
     };
     Beat { gateway, number, presence }

@@ -62,7 +62,8 @@ async fn the_documented_rights_are_enough_and_none_of_them_reaches_other_keys() 
     hub.open_ledger(FIRST).await.unwrap();
     assert!(hub.sync(&beat(gateway, 1, None)).await.unwrap().ledger_open);
     hub.gateways().await.unwrap();
-    hub.push_usage(gateway, 1, b"a").await.unwrap();
+    assert!(!hub.expel(gateway, 9).await.unwrap(), "it gave a sign after that");
+    hub.push_usage(gateway, 1, 0, b"a").await.unwrap();
     let taken = hub.take_usage(1).await.unwrap();
     hub.drop_usage(&[taken[0].id.clone()], &[(gateway, 1)]).await.unwrap();
     hub.want_floors(&[KeyId::generate()]).await.unwrap();
