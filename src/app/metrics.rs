@@ -69,7 +69,7 @@ fn redis(metrics: &Metrics, member: &Member) -> anyhow::Result<()> {
         move || counters.reconnects() as f64,
     )?;
     let counters = member.hub.counters();
-    metrics.register_counter("keystile_redis_calls_total", "Calls to Redis.", move || {
+    metrics.register_counter("keystile_redis_calls_total", "Calls to Redis, by what they are for.", move || {
         counters.calls().iter().map(|call| call.calls as f64).sum()
     })?;
     let counters = member.hub.counters();
@@ -193,7 +193,7 @@ fn telling(metrics: &Metrics, tells: &Tells) -> anyhow::Result<()> {
         move || publishing.republications() as f64,
     )?;
     let snapshots = tells.lookout.snapshots();
-    metrics.register_gauge("keystile_fleet_gateways", "Gateways on the register.", move || {
+    metrics.register_gauge("keystile_fleet_gateways", "Gateways that are on the register.", move || {
         snapshots.borrow().gateways.len() as f64
     })?;
     let snapshots = tells.lookout.snapshots();

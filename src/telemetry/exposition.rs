@@ -115,6 +115,12 @@ const UNITS: &[&str] = &[
     "leases",
     "lines",
     "rows",
+    "sequence",
+    "epoch",
+    "changes",
+    "gateways",
+    "silent",
+    "waiting",
 ];
 
 /// What is wrong with a metric's name or HELP, if anything.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::client::{Client, Request, status_of};
+use super::client::{Client, Request, Response, status_of};
 use super::fleet::{Book, Fleet};
 use super::history::{Attempt, Log, target_of};
 use super::management::Key;
@@ -51,7 +51,8 @@ impl Traffic {
             let mut connection = None;
             while !stopped.load(Ordering::SeqCst) {
                 connection = connection.or_else(|| place.connect());
-                connection = connection.and_then(|client| exchange(client, &log, gateway, &key));
+                let answer = connection.as_mut().and_then(|client| exchange(client, &log, gateway, &key));
+                connection = connection.filter(|_| answer.as_ref().is_some_and(goes_on));
                 // Not synchronisation: the pace of a client.
                 std::thread::sleep(if connection.is_some() { pause } else { pause.max(CALM) });
             }
@@ -81,16 +82,20 @@ impl Place {
     }
 }
 
-/// One request; gives the connection back where it goes on.
-fn exchange(mut client: Client, log: &Log, gateway: usize, key: &Key) -> Option<Client> {
+/// One request, which goes down in the log; nothing where no whole answer came.
+pub(crate) fn exchange(client: &mut Client, log: &Log, gateway: usize, key: &Key) -> Option<Response> {
     let number = log.number();
     let request = Request::get(&target_of(number)).key(&key.secret).bytes();
     let sent = log.at();
-    let response = client.wire.send(&request).and_then(|()| client.try_response_to("GET"));
-    let answer = response.as_ref().ok().map(|response| (response.status, log.at()));
+    let response = client.wire.send(&request).and_then(|()| client.try_response_to("GET")).ok();
+    let answer = response.as_ref().map(|response| (response.status, log.at()));
     log.add(Attempt { number, key: key.id.clone(), gateway, sent, answer });
-    let goes_on = response.ok()?.field("connection").is_none_or(|value| !value.eq_ignore_ascii_case("close"));
-    goes_on.then_some(client)
+    response
+}
+
+/// Whether the connection of an answer can be used again.
+fn goes_on(response: &Response) -> bool {
+    response.field("connection").is_none_or(|value| !value.eq_ignore_ascii_case("close"))
 }
 
 /// An answer that runs: an event stream or a WebSocket.

@@ -223,6 +223,11 @@ impl Redis {
         command: &redis::Cmd,
         wait: Duration,
     ) -> Result<Value, HubError> {
+        // What the breaker itself refuses is no failure of Redis': counted as one, it would never be tried again.
+        if !self.reader().1.admits(now()) {
+            self.0.counters.count(name, true);
+            return Err(Failure::silent("the last calls failed; it is tried again within a second").error);
+        }
         let outcome = self.waited_for(command, wait).await;
         self.0.counters.count(name, outcome.is_err());
         let mut reader = self.reader();
@@ -240,9 +245,6 @@ impl Redis {
     }
 
     async fn waited_for(&self, command: &redis::Cmd, wait: Duration) -> Result<(Value, Wire), Failure> {
-        if !self.reader().1.admits(now()) {
-            return Err(Failure::silent("the last calls failed; it is tried again within a second"));
-        }
         // Taken out, so that another reader does not wait behind this one; dropped where this one is given up.
         let kept = self.reader().0.take();
         let mut wire = match kept {
