@@ -114,7 +114,7 @@ impl<W: UsageWay> Drain<W> {
                         tracing::warn!(%error, "old counts cannot be forgotten");
                     }
                 }
-                _ = leaving.wait_for(|leaving| *leaving) => return,
+                () = told(&mut leaving) => return,
             }
         }
     }
@@ -163,4 +163,10 @@ impl<W: UsageWay> Drain<W> {
         }
         Ok(())
     }
+}
+
+/// Completes when `leaving` says so, without holding on to what it says.
+async fn told(leaving: &mut watch::Receiver<bool>) {
+    // Its sender going means the same: nobody is left to serve.
+    let _ = leaving.wait_for(|leaving| *leaving).await;
 }
