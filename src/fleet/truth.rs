@@ -128,12 +128,10 @@ impl Truth for Database {
     async fn entries_after(&self, seq: u64, limit: u32) -> Result<Vec<Entry>, TruthError> {
         let notes = self.changes_after(seq, limit).await?;
         let mut entries = Vec::with_capacity(notes.len());
-        let mut expected = seq + 1;
-        for note in notes {
+        for (expected, note) in (seq + 1..).zip(notes) {
             if note.seq != expected {
                 return Err(TruthError::TooOld(expected));
             }
-            expected += 1;
             entries.push(Entry { seq: note.seq, records: touched(self, &note).await? });
         }
         if entries.is_empty() && self.last_change().await? > seq {

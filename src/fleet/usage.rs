@@ -26,6 +26,9 @@ const RETRY_LONGEST: Duration = Duration::from_secs(2);
 /// Longest that leaving waits for the last batches to be taken.
 const LEAVE_WAIT: Duration = Duration::from_secs(3);
 
+/// Key, route, agent with its slug, and how many requests took that way.
+type Way = (KeyId, String, Option<(AgentId, String)>, u64);
+
 /// What a batch holds: counts of one minute, or the ways that requests of one minute took.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Batch {
@@ -36,9 +39,9 @@ pub struct Batch {
     /// For each key: allowed, failed, and denied by rate, quota, concurrency and for other reasons.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub counts: Vec<(KeyId, [u64; 6])>,
-    /// For each way: key, route, agent with its slug, requests.
+    /// The ways that requests took.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub paths: Vec<(KeyId, String, Option<(AgentId, String)>, u64)>,
+    pub paths: Vec<Way>,
 }
 
 impl Batch {

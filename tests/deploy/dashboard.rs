@@ -40,8 +40,8 @@ fn queries() -> Vec<(String, String)> {
 #[test]
 fn every_panel_has_a_title_a_description_a_unit_and_a_place_of_its_own() {
     let panels = panels();
-    let mut titles = std::collections::BTreeSet::new();
-    let mut taken = std::collections::BTreeSet::new();
+    let mut titles = BTreeSet::new();
+    let mut taken = BTreeSet::new();
     for panel in &panels {
         let title = panel["title"].as_str().unwrap();
         assert!(titles.insert(title), "{title} stands twice");

@@ -284,7 +284,9 @@ async fn one<L: SliceLedger>(ledger: &L, ask: &SliceAsk) -> SliceAnswer {
 fn numbers(answer: &SliceAnswer) -> (u64, u64, u64) {
     match answer {
         SliceAnswer::Granted { quotas, .. } => (quotas[0].own, quotas[0].total, quotas[0].others_idle),
-        other => panic!("{other:?}"),
+        other @ (SliceAnswer::Forgotten | SliceAnswer::Late | SliceAnswer::OtherEpoch(_)) => {
+            panic!("{other:?}")
+        }
     }
 }
 

@@ -83,7 +83,7 @@ impl Database {
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .fetch_all(self.readers())
             .await?;
-        rows.iter().map(|(key,)| Ok(parse("a count of requests", "key_id", key)?)).collect()
+        rows.iter().map(|(key,)| parse("a count of requests", "key_id", key)).collect()
     }
 
     /// Forgets some of what is too old: counts and their paths after 32 days, windows a day after their end, the audit

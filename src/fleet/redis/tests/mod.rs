@@ -129,13 +129,14 @@ async fn until<T: std::fmt::Debug>(
     mut call: impl AsyncFnMut() -> Result<T, HubError>,
     wanted: impl Fn(&Result<T, HubError>) -> bool,
 ) -> Result<T, HubError> {
+    // As a gateway does between two signs of life: the breaker and the servers go on meanwhile.
+    let mut pace = tokio::time::interval(Duration::from_millis(20));
     let mut answer = call().await;
     for _ in 0..CALLS_MAX {
         if wanted(&answer) {
             return answer;
         }
-        // As a gateway does between two signs of life: the breaker and the servers go on meanwhile.
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        pace.tick().await;
         answer = call().await;
     }
     panic!("it stays at {answer:?}");
