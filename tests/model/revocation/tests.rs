@@ -45,7 +45,7 @@ fn no_gateway_admits_a_deleted_key_after_crashes_late_beats_and_clocks_that_run_
 
 #[test]
 fn no_gateway_admits_a_deleted_key_after_redis_was_flushed() {
-    holds(fleet(1, Faults { flushes: 1, epochs: 1, ..NONE }));
+    holds(fleet(1, FLUSH_AND_TAKEOVER));
 }
 
 #[test]
@@ -59,14 +59,16 @@ fn no_gateway_admits_a_deleted_key_after_failing_over_and_back() {
 }
 
 #[test]
-#[ignore = "minutes: millions of states"]
-fn no_gateway_admits_a_deleted_key_while_an_old_primary_goes_on_and_consoles_take_over() {
-    holds(Model { signs: true, ..fleet(1, Faults { crashes: 1, late_beats: 1, skips: 1, ..NONE }) });
-    holds(fleet(1, FAILOVER_AND_TAKEOVER));
-    holds(fleet(1, Faults { epochs: 2, ..FAILOVER }));
-    holds(fleet(1, FLUSH_AND_TAKEOVER));
-    holds(fleet(1, Faults { crashes: 1, ..FAILOVER }));
-    holds(fleet(1, Faults { epochs: 2, ..FAILOVER_AND_TAKEOVER }));
+fn no_gateway_admits_a_deleted_key_whatever_comes_together() {
+    holds(Model { signs: true, ..fleet(1, Faults { crashes: 1, skips: 1, ..NONE }) });
+    // Millions of states: minutes.
+    if std::env::var_os("KEYSTILE_MODEL_DEEP").is_some() {
+        holds(Model { signs: true, ..fleet(1, Faults { crashes: 1, late_beats: 1, skips: 1, ..NONE }) });
+        holds(fleet(1, FAILOVER_AND_TAKEOVER));
+        holds(fleet(1, Faults { epochs: 2, ..FAILOVER }));
+        holds(fleet(1, Faults { crashes: 1, ..FAILOVER }));
+        holds(fleet(1, Faults { epochs: 2, ..FAILOVER_AND_TAKEOVER }));
+    }
 }
 
 #[test]
