@@ -69,9 +69,11 @@ fn redis(metrics: &Metrics, member: &Member) -> anyhow::Result<()> {
         move || counters.reconnects() as f64,
     )?;
     let counters = member.hub.counters();
-    metrics.register_counter("keystile_redis_calls_total", "Calls to Redis, by what they are for.", move || {
-        counters.calls().iter().map(|call| call.calls as f64).sum()
-    })?;
+    metrics.register_counter(
+        "keystile_redis_calls_total",
+        "Calls to Redis, by what they are for.",
+        move || counters.calls().iter().map(|call| call.calls as f64).sum(),
+    )?;
     let counters = member.hub.counters();
     metrics.register_counter(
         "keystile_redis_failures_total",

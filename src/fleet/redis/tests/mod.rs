@@ -19,7 +19,8 @@ use crate::domain::id::{AgentId, GatewayId, KeyId, OrganizationId};
 use crate::domain::limit::Limits;
 use crate::domain::scope::Access;
 use crate::fleet::hub::{
-    Beat, Entry, Hub, HubError, KeyRecord, Lease, OrganizationRecord, Part, Phase, Position, Presence, Record, UsageWay,
+    Beat, Entry, Hub, HubError, KeyRecord, Lease, OrganizationRecord, Part, Phase, Position, Presence,
+    Record, UsageWay,
 };
 
 /// Most calls until something settles. Each waits for Redis, or for the breaker.
