@@ -132,7 +132,7 @@ fn a_gateway_that_leaves_gives_back_what_it_has_not_spent() {
 #[test]
 fn requests_in_flight_are_counted_over_the_whole_fleet() {
     let redis = RedisServer::start();
-    let mut fleet = Plan::around(&redis.address()).refuse().gateways(3).start();
+    let mut fleet = Plan::around(&redis.address()).gateways(3).start();
     let key = fleet.key(json!({"limits": {"concurrency": 4}}));
     let begin = |fleet: &Fleet| -> Vec<Running> {
         (0..12).filter_map(|number| Running::stream(fleet, number % 3, &key).ok()).collect()
@@ -142,14 +142,11 @@ fn requests_in_flight_are_counted_over_the_whole_fleet() {
         running.extend(begin(&fleet));
         fleet.log.running() == 4
     });
-    // The places of a gateway that dies come back once they have lapsed.
+    // What a gateway held that died stays taken until it has lapsed: nobody knows yet that it ended nothing elsewhere.
     fleet.kill_gateway(0);
-    eventually("lapsed places are given out again", || {
-        for gateway in [1, 2] {
-            running.extend(Running::stream(&fleet, gateway, &key).ok());
-        }
-        fleet.log.running() == 4
-    });
+    for gateway in [1, 2, 1, 2] {
+        running.extend(Running::stream(&fleet, gateway, &key).ok());
+    }
     expect_none(&fleet.history().concurrency_breaches(&key.id, 4));
     let management = fleet.management();
     fleet.log.delete(&management, &key);
