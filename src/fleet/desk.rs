@@ -17,6 +17,7 @@ use super::revocation::{Confirmation, Revoker};
 use crate::domain::clock::Moment;
 use crate::domain::id::KeyId;
 use crate::domain::limit::Limits;
+use crate::limits::slices::{AccountRecord, SliceBooks};
 use crate::limits::{EffectiveLimits, LimitUse};
 
 /// Longest that a change which only adds or renames waits for gateways to apply it: what was created should work when
@@ -84,9 +85,17 @@ impl Desk {
         self.draining.settle().await;
     }
 
-    /// Each limit in force for a key with its use at `now`, over the whole fleet.
-    pub async fn uses(&self, _key: KeyId, _limits: &EffectiveLimits, _now: Moment) -> Vec<LimitUse> {
-        Vec::new()
+    /// Each limit in force for a key with its use over the whole fleet, as far as gateways have told the ledger; `None`
+    /// where the ledger does not answer.
+    pub async fn uses(&self, key: KeyId, limits: &EffectiveLimits, now: Moment) -> Option<Vec<LimitUse>> {
+        match self.ledger.account(key).await {
+            Ok(Some((account, now_us))) => Some(account.uses(limits, now_us)),
+            Ok(None) => Some(AccountRecord::default().uses(limits, now.unix.0.saturating_mul(1_000))),
+            Err(error) => {
+                tracing::warn!(%error, "the use of limits cannot be read");
+                None
+            }
+        }
     }
 
     /// The register as it is now; `None` where Redis does not answer in a moment.

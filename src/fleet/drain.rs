@@ -18,6 +18,8 @@ use crate::store::{Database, StoreError};
 
 /// Time between two passes that found nothing.
 const PACE: Duration = Duration::from_millis(200);
+/// Time between two prunings of what is too old to be shown.
+const PRUNE_EVERY: Duration = Duration::from_secs(60);
 /// Batches of one pass.
 const BATCHES_MAX: usize = 128;
 /// Longest that whoever asks for counts waits for them.
@@ -92,6 +94,7 @@ impl<W: UsageWay> Drain<W> {
     /// Drains until `leaving` says so.
     pub async fn run(self, mut leaving: watch::Receiver<bool>) {
         let mut failing = false;
+        let mut pruning = tokio::time::interval(PRUNE_EVERY);
         loop {
             let drained = if self.publishing.is_active() { self.pass().await } else { Ok(0) };
             self.passes.send_modify(|passes| *passes += 1);
@@ -106,7 +109,12 @@ impl<W: UsageWay> Drain<W> {
             }
             tokio::select! {
                 _ = tokio::time::timeout(PACE, self.shared.asked.notified()) => {}
-                _ = leaving.wait_for(|leaving| *leaving) => return,
+                _ = pruning.tick(), if self.publishing.is_active() => {
+                    if let Err(error) = self.database.prune(self.database.clock().now().unix).await {
+                        tracing::warn!(%error, "old counts cannot be forgotten");
+                    }
+                }
+                () = told(&mut leaving) => return,
             }
         }
     }
@@ -155,4 +163,10 @@ impl<W: UsageWay> Drain<W> {
         }
         Ok(())
     }
+}
+
+/// Completes when `leaving` says so, without holding on to what it says.
+async fn told(leaving: &mut watch::Receiver<bool>) {
+    // Its sender going means the same: nobody is left to serve.
+    let _ = leaving.wait_for(|leaving| *leaving).await;
 }

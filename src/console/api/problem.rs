@@ -154,6 +154,9 @@ impl From<Refused> for Problem {
             Refused::TooManyAttempts { retry_after_s } => {
                 Problem::with(StatusCode::TOO_MANY_REQUESTS, said).retry_after(retry_after_s)
             }
+            Refused::LedgerAway => {
+                Problem::with(StatusCode::SERVICE_UNAVAILABLE, format!("{said}; try again soon"))
+            }
             Refused::Busy => Problem::with(StatusCode::SERVICE_UNAVAILABLE, said),
             Refused::Stale => {
                 Problem::with(StatusCode::PRECONDITION_FAILED, format!("{said}; read it again and repeat"))

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::{ids_and_hashes, key_facts};
+use super::{Refused, ids_and_hashes, key_facts};
 use crate::console::view::{Instant, RevocationState, RevocationView};
 use crate::domain::clock::{Clock, Moment};
 use crate::domain::id::OrganizationId;
@@ -158,24 +158,27 @@ impl InForce {
         }
     }
 
-    /// Each limit in force for a key with its use at `now`; `None` where it was deleted meanwhile.
+    /// Each limit in force for a key with its use at `now`.
+    ///
+    /// # Errors
+    /// Where it was deleted meanwhile, or the fleet's ledger does not answer.
     pub(super) async fn uses(
         &self,
         key: &Key,
         hash: &SecretHash,
         organization: &Organization,
         now: Moment,
-    ) -> Option<Vec<LimitUse>> {
+    ) -> Result<Vec<LimitUse>, Refused> {
         match self {
             InForce::Here(here) => {
-                let entry = here.keys.lookup(hash)?;
+                let entry = here.keys.lookup(hash).ok_or(Refused::NotFound)?;
                 here.limiter.recall(entry.account(), &entry.limits).await;
-                Some(entry.account().snapshot(&entry.limits, now))
+                Ok(entry.account().snapshot(&entry.limits, now))
             }
             InForce::Fleet(desk) => {
                 let limits = key.limits.or(&organization.limits.or(&desk.defaults()));
                 let limits = EffectiveLimits::compile(&limits, organization.zone.rules().clone());
-                Some(desk.uses(key.id, &limits, now).await)
+                desk.uses(key.id, &limits, now).await.ok_or(Refused::LedgerAway)
             }
         }
     }

@@ -99,6 +99,9 @@ pub enum Refused {
     /// The database did not do it.
     #[error("the database did not do it")]
     Store(#[from] StoreError),
+    /// The fleet's ledger of limits does not answer.
+    #[error("the ledger of limits does not answer")]
+    LedgerAway,
     /// The process is leaving.
     #[error("interrupted")]
     Interrupted,

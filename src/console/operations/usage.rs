@@ -217,9 +217,8 @@ impl Operations {
         let edges = edges(from, to, span.step, organization.zone.rules())?;
         parts.in_force.settle_counts().await;
         let now = parts.clock.now();
-        let limits = parts.in_force.uses(&key, &hash, &organization, now).await;
-        // Deleted since it was read.
-        let limits = limits.ok_or(Refused::NotFound)?.into_iter().map(LimitView::from).collect();
+        let limits = parts.in_force.uses(&key, &hash, &organization, now).await?;
+        let limits = limits.into_iter().map(LimitView::from).collect();
         let grain_ms = if span.step == Step::Minute { MINUTE_MS } else { QUARTER_MS };
         let start = edges.first().copied().unwrap_or(from);
         let usage = parts.database.usage(id, start, to, grain_ms).await?;

@@ -140,6 +140,7 @@ impl From<Refused> for Failure {
                     }
                 }
             }
+            Refused::LedgerAway => Failure::Unavailable,
             Refused::Interrupted => {
                 tracing::error!("an operation ended before its answer");
                 Failure::Unavailable

@@ -16,6 +16,7 @@ use crate::domain::limit::Quota;
 use crate::limits::account::Account;
 use crate::limits::calendar::window_at;
 use crate::limits::effective::{EffectiveLimits, RateRule};
+use crate::limits::ledger::UsageBook;
 use crate::limits::quota::{QuotaLease, Span, Standing};
 
 /// What is not used for so long is given back.
@@ -316,4 +317,21 @@ impl Holding {
             let _ = told.send(());
         }
     }
+}
+
+/// Requests of this key that SQL may not have: not handed over yet, or handed over and on their way.
+pub(super) fn unrecorded<B: UsageBook>(holding: &Holding, book: &B) -> u64 {
+    let (here, _) = holding.account.unrecorded();
+    here.admitted().saturating_add(book.unrecorded(holding.account.key()))
+}
+
+/// Says whether there is something to tell the lineage `epoch`.
+pub(super) fn redeclare<B: UsageBook>(holding: &mut Holding, book: &B, epoch: u64) -> bool {
+    let unrecorded = unrecorded(holding, book);
+    let tells = unrecorded > 0 || !holding.is_empty();
+    holding.redeclare(unrecorded);
+    if !tells {
+        holding.epoch = epoch;
+    }
+    tells
 }

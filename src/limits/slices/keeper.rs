@@ -1,7 +1,7 @@
 //! The keeper of a fleet's gateway: demands in, exchanges with the fleet's ledger, grants out to the accounts.
 //!
 //! Owns the order in which asks are numbered, repeated and declared to a new lineage. Promises that an account never
-//! has two asks under way, that no request waits longer than [`RENEW_WAIT_MAX`], and that on leaving all that is not
+//! has two asks under way, that no request waits longer than 250 ms, and that on leaving all that is not
 //! spent goes back. Decides nothing that the ledger decides.
 
 use std::cmp::Reverse;
@@ -16,15 +16,14 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::ask::{SliceAnswer, SliceAsk, SliceError, SliceLedger};
-use super::holding::{Holding, Terms};
-use super::lane::Lane;
+use super::holding::{Holding, Terms, redeclare, unrecorded};
+use super::lane::{self, Lane};
 use super::standing::{FleetLines, FleetView, Seat};
 use crate::domain::clock::Clock;
 use crate::domain::id::KeyId;
 use crate::limits::admit::{Demand, Lines, Settlement};
 use crate::limits::keeper::Keeper;
 use crate::limits::ledger::UsageBook;
-use crate::limits::renewal::RENEW_WAIT_MAX;
 use crate::limits::settlement;
 
 /// Demands taken at once.
@@ -89,7 +88,6 @@ impl FleetKeeper {
             outstanding: 0,
             flights: JoinSet::new(),
         };
-        // Boxed: large, and made once.
         let exchanges = Box::pin(work.run(demands, views, leaving.clone()));
         tokio::join!(told, exchanges, settlement::run(&desk, settlements, leaving));
     }
@@ -134,7 +132,6 @@ impl<S: SliceLedger, B: UsageBook> Work<S, B> {
             let wake = self.wake();
             tokio::select! {
                 biased;
-                // It changes once; an error means that the keeper itself is gone.
                 _ = leaving.changed() => break,
                 // Whoever tells of the fleet may leave first: then what was told last stays.
                 changed = views.changed(), if told => told = changed.is_ok(),
@@ -200,7 +197,7 @@ impl<S: SliceLedger, B: UsageBook> Work<S, B> {
         let Demand { account, limits, done, spend } = demand;
         // Before the account is read: a request that uses up more from here on queues the account again.
         account.renewal_queued.store(false, Ordering::Relaxed);
-        // Counts are recorded as they are: a fleet has no use for a meter but to end it.
+        // A fleet has no use for a meter but to end it.
         account.meter.grant(u64::MAX - 1);
         let key = account.key();
         let looks = &mut self.looks;
@@ -263,8 +260,9 @@ impl<S: SliceLedger, B: UsageBook> Work<S, B> {
             lane.flying = true;
             Self::fleet(&self.lines).exchanges.fetch_add(1, Ordering::Relaxed);
             let ledger = Arc::clone(&self.ledger);
-            self.flights
-                .spawn(async move { Landed { lane: at, keys, answers: exchange(&*ledger, &asks).await } });
+            self.flights.spawn(async move {
+                Landed { lane: at, keys, answers: lane::exchange(&*ledger, &asks).await }
+            });
         }
     }
 
@@ -273,7 +271,7 @@ impl<S: SliceLedger, B: UsageBook> Work<S, B> {
         let terms = self.terms();
         let answered = answers.is_ok();
         if let Some(lane) = self.lanes.get_mut(lane) {
-            note(lane.away, answers.as_ref().err());
+            lane::note(lane.away, answers.as_ref().err());
             lane.landed(answered, Instant::now());
         }
         let away = self.lanes.iter().filter(|lane| lane.away).count();
@@ -388,47 +386,6 @@ impl<S: SliceLedger, B: UsageBook> Work<S, B> {
             }
         }
     }
-}
-
-async fn exchange<S: SliceLedger>(ledger: &S, asks: &[SliceAsk]) -> Result<Vec<SliceAnswer>, SliceError> {
-    let answers = match tokio::time::timeout(RENEW_WAIT_MAX, ledger.exchange(asks)).await {
-        Ok(answers) => answers?,
-        Err(_) => return Err(SliceError(String::from("the ledger did not answer in time"))),
-    };
-    if answers.len() == asks.len() {
-        Ok(answers)
-    } else {
-        Err(SliceError(String::from("the ledger gave another number of answers than asked")))
-    }
-}
-
-/// Says once when a lane begins to fail, and once when it answers again.
-fn note(was_away: bool, error: Option<&SliceError>) {
-    match error {
-        Some(error) if !was_away => tracing::warn!(
-            %error,
-            "the fleet's ledger does not answer: limits go on from what this gateway holds of them"
-        ),
-        None if was_away => tracing::info!("the fleet's ledger answers again"),
-        Some(_) | None => {}
-    }
-}
-
-/// Requests of this key that SQL may not have: not handed over yet, or handed over and on their way.
-fn unrecorded<B: UsageBook>(holding: &Holding, book: &B) -> u64 {
-    let (here, _) = holding.account.unrecorded();
-    here.admitted().saturating_add(book.unrecorded(holding.account.key()))
-}
-
-/// Says whether there is something to tell the lineage `epoch`.
-fn redeclare<B: UsageBook>(holding: &mut Holding, book: &B, epoch: u64) -> bool {
-    let unrecorded = unrecorded(holding, book);
-    let tells = unrecorded > 0 || !holding.is_empty();
-    holding.redeclare(unrecorded);
-    if !tells {
-        holding.epoch = epoch;
-    }
-    tells
 }
 
 fn queue<S: SliceLedger>(lanes: &mut [Lane], ledger: &S, holding: &mut Holding, urgent: bool) {

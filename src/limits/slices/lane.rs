@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::ask::{SliceAnswer, SliceAsk, SliceError, SliceLedger};
 use crate::domain::id::KeyId;
+use crate::limits::renewal::RENEW_WAIT_MAX;
 
 /// Longest that renewals nobody waits for are gathered.
 const GATHER: Duration = Duration::from_millis(50);
@@ -66,5 +68,33 @@ impl Lane {
         self.flying = false;
         self.away = !answered;
         self.retry_at = (!answered).then(|| now + RETRY);
+    }
+}
+
+/// One exchange, in bounded time.
+pub(super) async fn exchange<S: SliceLedger>(
+    ledger: &S,
+    asks: &[SliceAsk],
+) -> Result<Vec<SliceAnswer>, SliceError> {
+    let answers = match tokio::time::timeout(RENEW_WAIT_MAX, ledger.exchange(asks)).await {
+        Ok(answers) => answers?,
+        Err(_) => return Err(SliceError(String::from("the ledger did not answer in time"))),
+    };
+    if answers.len() == asks.len() {
+        Ok(answers)
+    } else {
+        Err(SliceError(String::from("the ledger gave another number of answers than asked")))
+    }
+}
+
+/// Says once when a lane begins to fail, and once when it answers again.
+pub(super) fn note(was_away: bool, error: Option<&SliceError>) {
+    match error {
+        Some(error) if !was_away => tracing::warn!(
+            %error,
+            "the fleet's ledger does not answer: limits go on from what this gateway holds of them"
+        ),
+        None if was_away => tracing::info!("the fleet's ledger answers again"),
+        Some(_) | None => {}
     }
 }

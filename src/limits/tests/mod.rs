@@ -1,7 +1,8 @@
 //! Limits as a whole: limiter, keeper and a ledger in memory that can fail and be left by a process that dies.
 
 mod admission;
-pub(crate) mod fleet;
+mod fleet;
 mod keeping;
+pub(crate) mod scene;
 pub(crate) mod slices;
 pub(crate) mod support;

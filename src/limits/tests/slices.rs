@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::fleet::Dice;
+use super::scene::Dice;
 use super::support::START;
 use crate::domain::clock::{Clock, UnixMillis};
 use crate::domain::id::{GatewayId, KeyId};

@@ -7,7 +7,7 @@ use crate::domain::id::KeyId;
 use crate::fleet::hub::{Hub, Lease};
 use crate::fleet::redis::{RedisHub, RedisLedger};
 use crate::limits::slices::*;
-use crate::limits::tests::fleet::Dice;
+use crate::limits::tests::scene::Dice;
 use crate::limits::tests::slices::{Players, holds};
 
 /// The hub and its ledger, at an epoch that is open, and the prefix of their names.
