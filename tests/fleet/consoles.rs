@@ -120,11 +120,10 @@ fn usage_is_counted_once_through_a_killed_console_and_a_flushed_redis() {
     served(&fleet, 200);
     traffic.stop();
     let history = fleet.history();
-    let management = fleet.management();
-    eventually("usage has settled", || history.account_breaches(&key.id, &management.usage(&key)).is_empty());
+    fleet.until_settled(&history, &key);
     // What is told now must not grow any more: a batch that comes twice would be seen after the next one.
     assert_eq!(fleet.ask(0, &key), 200);
     let history = fleet.history();
-    eventually("usage has settled", || history.account_breaches(&key.id, &management.usage(&key)).is_empty());
+    fleet.until_settled(&history, &key);
     expect_none(&history.wrong_refusals());
 }

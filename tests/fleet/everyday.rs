@@ -126,11 +126,8 @@ fn usage_is_what_clients_saw_once_it_has_settled() {
     eventually("the other key is used", || fleet.log.answered(200) >= 500);
     traffic.stop();
     let history = fleet.history();
-    let management = fleet.management();
     for key in [&free, &limited] {
-        eventually("usage has settled", || {
-            history.account_breaches(&key.id, &management.usage(key)).is_empty()
-        });
+        fleet.until_settled(&history, key);
     }
     expect_none(&history.total_breaches(&limited.id, 100));
     assert_eq!(history.admitted_count(&limited.id), 100, "all of it can be used");

@@ -4,6 +4,7 @@
 //! again is found at its new address. Never waits for time to pass: for what a process says, or answers.
 
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
@@ -12,6 +13,7 @@ use super::client::{Client, Request, Response};
 use super::fault_proxy::FaultProxy;
 use super::gateway::Gateway;
 use super::history::{Attempt, History, Log};
+use super::judge::expect_none;
 use super::management::{Key, Management};
 use super::traffic::exchange;
 use super::upstream::{Exchange, Next, Upstream};
@@ -214,6 +216,21 @@ impl Fleet {
         for number in self.running() {
             let process = &self.gateways[number].process;
             eventually("a gateway trusts its table again", || process.exchange(&request).status == 401);
+        }
+    }
+
+    /// Waits until usage tells of a key what its clients saw, and judges by the last that it told where that never comes.
+    pub(crate) fn until_settled(&mut self, history: &History, key: &Key) {
+        let management = self.management();
+        let mut left = Vec::new();
+        let settled = AssertUnwindSafe(|| {
+            eventually("usage has settled", || {
+                left = history.account_breaches(&key.id, &management.usage(key));
+                left.is_empty()
+            });
+        });
+        if std::panic::catch_unwind(settled).is_err() {
+            expect_none(&left);
         }
     }
 

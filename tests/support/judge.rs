@@ -168,15 +168,18 @@ impl History {
             let is_one = |attempt: &&Attempt| attempt.answer.is_some_and(|(own, _)| statuses.contains(&own));
             self.of(key).filter(is_one).count() as u64
         };
+        // Whoever is told 503 is denied where the key was known and its limits could not be decided, and else not counted.
+        let denied = seen(&[403, 404, 405, 429]);
         let expected = [
-            ("allowed", seen(&[200])),
-            ("denied", seen(&[403, 404, 405, 429])),
-            ("failed", seen(&[502, 504])),
+            ("allowed", seen(&[200])..=seen(&[200])),
+            ("denied", denied..=denied + seen(&[503])),
+            ("failed", seen(&[502, 504])..=seen(&[502, 504])),
         ];
         for (name, seen) in expected {
             let told = usage["totals"][name].as_u64();
-            if told != Some(seen) {
-                breaches.push(format!("G3: usage says {name} {told:?} of key {key}, its clients saw {seen}"));
+            if told.is_none_or(|told| !seen.contains(&told)) {
+                breaches
+                    .push(format!("G3: usage says {name} {told:?} of key {key}, its clients saw {seen:?}"));
             }
         }
         breaches
