@@ -3,11 +3,11 @@
 //! Promises that starting either succeeds whole or fails with one line that says what to do, and that leaving keeps the
 //! order of guarantee G9: readiness fails, running requests end, counts are recorded, logs are flushed.
 
-mod control_plane;
-mod data_plane;
 mod fleet;
 mod http;
 mod metrics;
+mod serving;
+mod telling;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use anyhow::Context;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use self::control_plane::{ControlPlane, Tells};
-use self::data_plane::{DataPlane, Follows, Limits, Process};
 use self::fleet::Member;
 use self::http::Port;
+use self::serving::{DataPlane, Follows, Limits, Process};
+use self::telling::{ControlPlane, Tells};
 use crate::config::reload::may_replace;
 use crate::config::{self, Config, Problems};
 use crate::console::operations::{InForce, Operations};

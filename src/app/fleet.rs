@@ -5,8 +5,8 @@ use std::sync::Arc;
 use anyhow::Context;
 use tokio::sync::watch;
 
-use super::control_plane::Tells;
-use super::data_plane::{Follows, Limits, Process};
+use super::serving::{Follows, Limits, Process};
+use super::telling::Tells;
 use super::{Addresses, Role};
 use crate::config::{Config, Fleet};
 use crate::domain::clock::Clock;
@@ -41,8 +41,7 @@ pub(super) fn member(config: &Config, role: Role, addresses: &Addresses) -> anyh
         );
     };
     let hub = RedisHub::new(fleet).context("fleet.redis cannot be used")?;
-    let address =
-        super::control_plane::reached(&config.gateway.public_url, addresses.gateway.first().copied());
+    let address = super::telling::reached(&config.gateway.public_url, addresses.gateway.first().copied());
     let identity = Identity {
         gateway: GatewayId::generate(),
         name: fleet.name.clone(),

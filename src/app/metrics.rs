@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::control_plane::Tells;
-use super::data_plane::{Follows, Limits, Process};
 use super::fleet::Member;
+use super::serving::{Follows, Limits, Process};
+use super::telling::Tells;
 use crate::config::Config;
 use crate::fleet::Following;
 use crate::fleet::hub::SILENT_AFTER;
