@@ -11,11 +11,12 @@ use arc_swap::ArcSwap;
 
 use super::drain::Draining;
 use super::durations::Durations;
+use super::hub::Phase;
 use super::publisher::Publishing;
 use super::redis::RedisLedger;
 use super::register::Snapshot;
 use super::revocation::{Confirmation, Revoker};
-use crate::domain::clock::Moment;
+use crate::domain::clock::{Moment, UnixMillis};
 use crate::domain::id::KeyId;
 use crate::domain::limit::Limits;
 use crate::limits::slices::{AccountRecord, SliceBooks};
@@ -112,6 +113,13 @@ impl Desk {
                 None
             }
         }
+    }
+
+    /// SQL has everything that gateways counted before then; `None` where there is none that counts.
+    pub fn counted(&self) -> Option<UnixMillis> {
+        let snapshot = self.revoker.last();
+        let presences = snapshot.gateways.iter().map(|sight| &sight.registered.presence);
+        presences.filter(|presence| presence.phase != Phase::Loading).map(|presence| presence.counted).min()
     }
 
     /// The register as it is now; `None` where Redis does not answer in a moment.

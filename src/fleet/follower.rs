@@ -179,7 +179,7 @@ impl<H: Hub> Follower<H> {
     async fn beat(&self) -> Result<Synced, HubError> {
         // Before anything is asked: what is true of the feed is true of it after this instant.
         let start_ns = self.clock.mono_ns();
-        let Told { generation, declared, outstanding } = (self.told)();
+        let Told { generation, declared, outstanding, counted } = (self.told)();
         let beat = self.progress.tell(|phase, epoch, applied| Beat {
             gateway: self.identity.gateway,
             number: self.beats.fetch_add(1, Ordering::Relaxed) + 1,
@@ -194,6 +194,7 @@ impl<H: Hub> Follower<H> {
                 applied,
                 declared,
                 outstanding,
+                counted,
             },
         });
         let said = beat.presence.phase;

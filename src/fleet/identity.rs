@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::domain::clock::UnixMillis;
 use crate::domain::id::GatewayId;
 
 /// What a gateway is called, and by which rules it goes on.
@@ -36,4 +37,6 @@ pub struct Told {
     pub declared: u64,
     /// Requests granted to it and not spent.
     pub outstanding: u64,
+    /// SQL has everything that it counted before.
+    pub counted: UnixMillis,
 }

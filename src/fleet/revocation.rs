@@ -68,6 +68,11 @@ impl Revoker {
         self.overlap
     }
 
+    /// The register as it was read last.
+    pub(super) fn last(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.lookout.snapshots().borrow())
+    }
+
     /// The register as it is from now on; `None` where it cannot be read within `wait_max`.
     pub(super) async fn look(&self, wait_max: Duration) -> Option<Arc<Snapshot>> {
         let hurry = self.lookout.hurry();
@@ -255,6 +260,7 @@ mod tests {
     use super::super::hub::{Presence, Registered};
     use super::super::truth::KnownGateway;
     use super::*;
+    use crate::domain::clock::UnixMillis;
     use crate::domain::id::GatewayId;
 
     const SECOND_NS: u64 = 1_000_000_000;
@@ -273,6 +279,7 @@ mod tests {
             applied: Some(Position { epoch: 2, seq }),
             declared: 2,
             outstanding: 0,
+            counted: UnixMillis(0),
         };
         let gateway = GatewayId::generate();
         let registered = Registered { gateway, beat: 1, silent_ms: 0, remembered: true, presence };
