@@ -206,12 +206,10 @@ impl<H: Hub> Follower<H> {
         let took_ms = self.clock.mono_ns().saturating_sub(start_ns) / 1_000_000;
         self.progress.last_sync_ms.store(took_ms, Ordering::Relaxed);
         self.synced.send_replace(Some(synced));
-        self.view.send_replace(FleetView {
-            epoch: synced.head.epoch,
-            gateways: synced.gateways,
-            silent: synced.silent,
-            ledger_open: synced.ledger_open,
-            asked_at_ns: start_ns,
+        let Synced { head: Position { epoch, .. }, gateways, silent, ledger_open, .. } = synced;
+        let asked_at_ns = start_ns;
+        self.view.send_modify(|view| {
+            *view = FleetView { epoch, gateways, silent, ledger_open, asked_at_ns, lapses: view.lapses };
         });
         // A gateway that said it was loading is not waited for by whoever revokes: only a sync in which it said that
         // it follows counts.
