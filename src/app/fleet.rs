@@ -71,6 +71,7 @@ impl Member {
                 generation: readiness.generation(),
                 declared: standing.map_or(0, |standing| standing.declared_epoch),
                 outstanding: standing.map_or(0, |standing| standing.outstanding),
+                lapses_seen: standing.map_or(0, |standing| standing.lapses_seen),
                 counted: told_book.counted(),
             }
         };

@@ -94,6 +94,8 @@ pub struct Follower<H> {
     view: watch::Sender<FleetView>,
     ready: watch::Sender<bool>,
     beats: AtomicU64,
+    /// Which end of trust the limits were told of last.
+    lapsed_at_ns: AtomicU64,
     /// Told when the table has to be loaded anew.
     reload: Arc<Notify>,
 }
@@ -130,6 +132,7 @@ impl<H: Hub> Follower<H> {
             view,
             ready,
             beats: AtomicU64::new(0),
+            lapsed_at_ns: AtomicU64::new(0),
             reload,
         };
         (follower, following)
@@ -179,7 +182,7 @@ impl<H: Hub> Follower<H> {
     async fn beat(&self) -> Result<Synced, HubError> {
         // Before anything is asked: what is true of the feed is true of it after this instant.
         let start_ns = self.clock.mono_ns();
-        let Told { generation, declared, outstanding, counted } = (self.told)();
+        let Told { generation, declared, outstanding, counted, .. } = (self.told)();
         let beat = self.progress.tell(|phase, epoch, applied| Beat {
             gateway: self.identity.gateway,
             number: self.beats.fetch_add(1, Ordering::Relaxed) + 1,
@@ -208,6 +211,7 @@ impl<H: Hub> Follower<H> {
         self.synced.send_replace(Some(synced));
         let Synced { head: Position { epoch, .. }, gateways, silent, ledger_open, .. } = synced;
         let asked_at_ns = start_ns;
+        self.note_lapse();
         self.view.send_modify(|view| {
             *view = FleetView { epoch, gateways, silent, ledger_open, asked_at_ns, lapses: view.lapses };
         });
@@ -223,12 +227,28 @@ impl<H: Hub> Follower<H> {
 
     /// Extends trust by the syncs whose head is applied by now.
     fn believe(&self) {
+        self.note_lapse();
+        if (self.told)().lapses_seen < self.view.borrow().lapses {
+            // Others may have taken this gateway for dead, and its share of limits for free: first it lets go of what it
+            // held. The next sync comes soon.
+            return;
+        }
         if let Some(start_ns) = self.progress.confirmed() {
             let nanos = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
             let fresh_until_ns = start_ns.saturating_add(nanos(self.identity.trust));
             let serves_until_ns = fresh_until_ns.saturating_add(nanos(self.identity.serve_for));
             self.keys.trust().extend(fresh_until_ns, serves_until_ns);
             self.ready.send_if_modified(|ready| !std::mem::replace(ready, true));
+        }
+    }
+
+    /// Tells the limits, once for each time, that this gateway might not go on any more.
+    fn note_lapse(&self) {
+        let trust = self.keys.trust();
+        let until_ns = trust.serves_until_ns();
+        let is_over = until_ns > 0 && trust.standing(&self.clock) == Standing::Over;
+        if is_over && self.lapsed_at_ns.swap(until_ns, Ordering::AcqRel) != until_ns {
+            self.view.send_modify(|view| view.lapses += 1);
         }
     }
 
@@ -357,6 +377,7 @@ impl<H: Hub> Follower<H> {
                 let left_ns = trust.serves_until_ns().saturating_sub(self.clock.mono_ns());
                 tokio::time::sleep(Duration::from_nanos(left_ns)).await;
             }
+            self.note_lapse();
             self.ready.send_replace(false);
             let report = self.keys.cut_all().await;
             tracing::error!(

@@ -37,6 +37,8 @@ pub struct Told {
     pub declared: u64,
     /// Requests granted to it and not spent.
     pub outstanding: u64,
+    /// The last end of trust after which it let go of everything unspent.
+    pub lapses_seen: u64,
     /// SQL has everything that it counted before.
     pub counted: UnixMillis,
 }
