@@ -131,9 +131,11 @@ impl Contents {
             Request::At(right) => self.written_by(right, reader).map(|head| Answer::At(head.at.seq)),
             Request::Apply { right, entries } => self.apply(right, entries, reader),
             Request::Append { right, entries } => self.append(right, entries, reader),
-            Request::OpenLedger(right) => self.written_by(right, reader).map(|_| Answer::Done).inspect(|_| {
-                self.ledger = Some(right.epoch);
-            }),
+            Request::OpenLedger(right) => {
+                self.written_by(right, reader).map(|_| Answer::Done).inspect(|_| {
+                    self.ledger = Some(right.epoch);
+                })
+            }
             Request::Registry => Ok(self.registry(reader)),
         };
         done.unwrap_or_else(|refusal| refusal)

@@ -1,5 +1,6 @@
 //! What may go wrong in a run, drawn from its chance, and how it ends.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use super::run::Run;
@@ -19,6 +20,8 @@ pub(crate) enum Fault {
     /// A process dies and starts again.
     CrashConsole,
     CrashGateway,
+    /// The console that publishes dies between two steps of it.
+    CrashPublisher,
     /// A gateway takes its leave and starts again.
     Leave,
     /// A process does nothing for a while and goes on.
@@ -44,7 +47,8 @@ pub(crate) const ALL: &[Fault] = &[
     Fault::Hold,
     Fault::Slow,
     Fault::CrashConsole,
-    Fault::CrashConsole,
+    Fault::CrashPublisher,
+    Fault::CrashPublisher,
     Fault::CrashGateway,
     Fault::Leave,
     Fault::PauseConsole,
@@ -62,20 +66,50 @@ pub(crate) const ALL: &[Fault] = &[
 /// What ends a fault, or is a later step of it. Clients and servers by their numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
-    Repair { client: usize, server: usize },
-    RepairOneWay { client: usize, server: usize, from_client: bool },
-    Release { client: usize, server: usize },
-    Fast { client: usize, server: usize },
-    Start { client: usize },
-    Resume { client: usize },
-    StartServer { server: usize, lost: Option<usize> },
+    Repair {
+        client: usize,
+        server: usize,
+    },
+    RepairOneWay {
+        client: usize,
+        server: usize,
+        from_client: bool,
+    },
+    Release {
+        client: usize,
+        server: usize,
+    },
+    Fast {
+        client: usize,
+        server: usize,
+    },
+    Start {
+        client: usize,
+    },
+    Resume {
+        client: usize,
+    },
+    StartServer {
+        server: usize,
+        lost: Option<usize>,
+    },
     /// From now on a client takes this server for the primary.
-    Look { client: usize, server: usize },
+    Look {
+        client: usize,
+        server: usize,
+    },
     /// An old primary has noticed that it is one.
-    Close { server: usize },
+    Close {
+        server: usize,
+    },
     /// It follows the new one, and all clients know that.
-    Follow { server: usize, primary: usize },
-    SqlBack { client: usize },
+    Follow {
+        server: usize,
+        primary: usize,
+    },
+    SqlBack {
+        client: usize,
+    },
 }
 
 impl Run<'_> {
@@ -107,6 +141,10 @@ impl Run<'_> {
             }
             Fault::CrashConsole => self.crash(console, lasts),
             Fault::CrashGateway => self.crash(gateway, lasts),
+            Fault::CrashPublisher => {
+                let steps = self.chance.within(1..8);
+                self.trap = Some(self.stage.published.load(Relaxed) + steps);
+            }
             Fault::Leave => {
                 // No request is left when a gateway takes its leave.
                 if let Some(life) = self.seats[gateway].life.lock().unwrap().take() {
@@ -121,7 +159,7 @@ impl Run<'_> {
             Fault::FailOver => self.fail_over(),
             Fault::LoseLock => self.stage.sql.lose_lock(),
             Fault::SqlAway => {
-                self.seats[console].is_away.store(true, std::sync::atomic::Ordering::Relaxed);
+                self.seats[console].is_away.store(true, Relaxed);
                 self.after(lasts, Ending::SqlBack { client: console });
             }
         }
@@ -141,8 +179,20 @@ impl Run<'_> {
         self.after(lasts, Ending::Start { client });
     }
 
+    /// Whether the publisher has come to the step at which it is to die; if so, it does.
+    pub(crate) fn spring_trap(&mut self) {
+        if self.trap.is_some_and(|step| self.stage.published.load(Relaxed) >= step) {
+            self.trap = None;
+            if let Some(publisher) = self.stage.sql.publisher() {
+                let lasts = self.chance.within(1..1_500);
+                self.trace.tell(format_args!("console {publisher} dies while it publishes, {lasts} ms"));
+                self.crash(publisher as usize, lasts);
+            }
+        }
+    }
+
     fn pause(&mut self, client: usize, lasts: u64) {
-        self.seats[client].is_paused.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.seats[client].is_paused.store(true, Relaxed);
         self.after(lasts, Ending::Resume { client });
     }
 
@@ -183,7 +233,6 @@ impl Run<'_> {
 
     /// Carries an ending out.
     pub(crate) fn end(&mut self, ending: Ending) {
-        use std::sync::atomic::Ordering::Relaxed;
         self.trace.tell(format_args!("{ending:?}"));
         let names = |client: usize, server: usize| (self.seats[client].name, self.servers[server].name);
         match ending {
@@ -230,6 +279,7 @@ impl Run<'_> {
 
     /// Ends all faults.
     pub(crate) fn heal(&mut self) {
+        self.trap = None;
         while let Some((_, ending)) = self.due.pop_first() {
             self.end(ending);
         }
@@ -253,6 +303,6 @@ impl Run<'_> {
 
     /// How long until the next fault.
     pub(crate) fn respite(&mut self) -> Duration {
-        self.chance.millis(50..1_200)
+        self.chance.millis(20..self.respite_ms)
     }
 }

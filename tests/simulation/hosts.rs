@@ -38,6 +38,10 @@ pub(crate) struct Stage {
     pub(crate) sql: Sql,
     pub(crate) book: Arc<Mutex<Book>>,
     pub(crate) attempts: Arc<AtomicU64>,
+    /// How long operators wait at most between two acts.
+    pub(crate) haste_ms: u64,
+    /// Steps of publishing that servers were asked for.
+    pub(crate) published: Arc<AtomicU64>,
     /// Operators change nothing any more, and ask on after what is not complete.
     pub(crate) is_calm: Arc<AtomicBool>,
 }
@@ -113,7 +117,7 @@ pub(crate) async fn console(seat: Seat, stage: Stage, chance: Arc<Mutex<Chance>>
         (chance.fork(), chance.fork())
     };
     let hub = SimHub::new(seat.view.clone(), stage.attempts.clone(), false);
-    let truth = SimTruth::new(stage.sql.clone(), Arc::clone(&seat.is_away), of_truth);
+    let truth = SimTruth::new(stage.sql.clone(), seat.number, Arc::clone(&seat.is_away), of_truth);
     let spread: GatewayId = id(2, seat.number);
     let (publisher, publishing) = Publisher::new(truth.clone(), hub.clone(), spread);
     let Rules { overlap, trust, .. } = stage.rules;
@@ -135,7 +139,7 @@ pub(crate) async fn console(seat: Seat, stage: Stage, chance: Arc<Mutex<Chance>>
 /// Creates and deletes keys, and asks after what was not complete.
 async fn operate(seat: &Seat, stage: &Stage, revoker: &Revoker, chance: &mut Chance) {
     loop {
-        tokio::time::sleep(chance.millis(20..400)).await;
+        tokio::time::sleep(chance.millis(5..stage.haste_ms)).await;
         if seat.is_away.load(Ordering::Relaxed) {
             continue;
         }
@@ -165,7 +169,7 @@ async fn operate(seat: &Seat, stage: &Stage, revoker: &Revoker, chance: &mut Cha
 fn change(seat: &Seat, stage: &Stage, chance: &mut Chance) -> Option<u64> {
     let mut book = stage.book.lock().unwrap();
     let keys = stage.sql.keys();
-    let (seq, act) = if keys.len() < 4 || (keys.len() < 12 && chance.one_in(3)) {
+    let (seq, act) = if keys.len() < 6 || (keys.len() < 20 && chance.one_in(3)) {
         let key = book.new_key(stage.sql.organization());
         let act = Act { key: key.id, is_deletion: false };
         (stage.sql.create(key), act)

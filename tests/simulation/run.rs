@@ -67,6 +67,10 @@ pub(crate) struct Run<'a> {
     /// How fast each seat's clock goes, in millionths.
     rates: Vec<u64>,
     pub(crate) latency: Duration,
+    /// How long it is at most from one fault to the next.
+    pub(crate) respite_ms: u64,
+    /// After which step of publishing the publisher dies.
+    pub(crate) trap: Option<u64>,
     pub(crate) due: BTreeMap<(u64, u64), Ending>,
     pub(crate) endings: u64,
     pub(crate) ids: u64,
@@ -98,12 +102,14 @@ impl Run<'_> {
             sql: Sql::new(id(4, 1)),
             book: Arc::default(),
             attempts: Arc::default(),
+            haste_ms: [50, 400][chance.within(0..2) as usize],
+            published: Arc::default(),
             is_calm: Arc::default(),
         };
         let is_credulous = plant == Some(Plant::CredulousHub);
         let servers: Vec<Server> = (1..)
             .zip(SERVERS)
-            .map(|(id, name)| Server::new(name, id, is_credulous, trace.clone()))
+            .map(|(id, name)| Server::new(name, id, is_credulous, trace.clone(), stage.published.clone()))
             .collect();
         for server in &servers {
             let server = server.clone();
@@ -124,6 +130,7 @@ impl Run<'_> {
             sim.host(*name, move || hosts::gateway(seat.clone(), stage.clone()));
         }
         let rates = seats.iter().map(|_| chance.within(RATES)).collect();
+        let respite_ms = [400, 1_200, 3_000][chance.within(0..3) as usize];
         let (due, ids) = (BTreeMap::new(), SERVERS.len() as u64);
         Run {
             sim,
@@ -137,6 +144,8 @@ impl Run<'_> {
             consoles,
             rates,
             latency,
+            respite_ms,
+            trap: None,
             due,
             endings: 0,
             ids,
@@ -154,6 +163,7 @@ impl Run<'_> {
             let ending = first.remove();
             self.end(ending);
         }
+        self.spring_trap();
         let book = self.stage.book.lock().unwrap();
         for seat in &self.seats {
             if let Some(life) = &*seat.life.lock().unwrap() {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ pub(crate) struct Server {
     process: Arc<Mutex<Process>>,
     trace: Trace,
     moved: Arc<Notify>,
+    published: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
@@ -37,11 +39,18 @@ struct Process {
 
 impl Server {
     /// A server whose first process and history have the number `id`. A credulous one vouches for whatever it holds.
-    pub(crate) fn new(name: &'static str, id: u64, is_credulous: bool, trace: Trace) -> Server {
+    /// `published` counts the steps of publishing that are asked for.
+    pub(crate) fn new(
+        name: &'static str,
+        id: u64,
+        is_credulous: bool,
+        trace: Trace,
+        published: Arc<AtomicU64>,
+    ) -> Server {
         let stamp = Stamp { run: id, history: id };
         let (contents, past) = (Contents::default(), VecDeque::new());
         let process = Process { stamp, contents, past, takes_writes: true, is_credulous };
-        Server { name, process: Arc::new(Mutex::new(process)), trace, moved: Arc::default() }
+        Server { name, process: Arc::new(Mutex::new(process)), trace, moved: Arc::default(), published }
     }
 
     /// Loses all contents; the process goes on.
@@ -144,6 +153,9 @@ impl Server {
             }
         }
         let asked = format!("{request:?}");
+        if is_step_of_publishing(&request) {
+            self.published.fetch_add(1, Ordering::Relaxed);
+        }
         let moves = matches!(request, Request::Append { .. });
         let answer = process.contents.carry_out(request, reader);
         self.trace.hum(format_args!("{} {asked} → {answer:?}", self.name));
@@ -183,4 +195,18 @@ fn is_write(request: &Request) -> bool {
         | Request::Append { .. }
         | Request::OpenLedger(_) => true,
     }
+}
+
+fn is_step_of_publishing(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::Begin(_)
+            | Request::BeginKeys(_)
+            | Request::Fill { .. }
+            | Request::OpenKeys { .. }
+            | Request::Open { .. }
+            | Request::At(_)
+            | Request::Apply { .. }
+            | Request::Append { .. }
+    )
 }

@@ -31,8 +31,8 @@ struct Records {
     changes: Vec<Change>,
     term: u64,
     epoch: u64,
-    /// Whose the right to publish is, and a number for the next one.
-    holder: Option<u64>,
+    /// Whose the right to publish is: its number, and the console's seat.
+    holder: Option<(u64, u64)>,
     next_holder: u64,
     known: BTreeMap<GatewayId, KnownGateway>,
 }
@@ -94,12 +94,18 @@ impl Sql {
     pub(crate) fn epoch(&self) -> u64 {
         self.0.lock().unwrap().epoch
     }
+
+    /// The seat of the console that has the right to publish.
+    pub(crate) fn publisher(&self) -> Option<u64> {
+        self.0.lock().unwrap().holder.map(|(_, seat)| seat)
+    }
 }
 
 /// One console's way to the records.
 #[derive(Debug, Clone)]
 pub(crate) struct SimTruth {
     sql: Sql,
+    seat: u64,
     is_away: Arc<AtomicBool>,
     chance: Arc<Mutex<Chance>>,
 }
@@ -108,7 +114,7 @@ pub(crate) struct SimTruth {
 #[derive(Debug)]
 pub(crate) struct SimLock {
     sql: Sql,
-    holder: u64,
+    holder: (u64, u64),
 }
 
 impl Drop for SimLock {
@@ -121,8 +127,8 @@ impl Drop for SimLock {
 }
 
 impl SimTruth {
-    pub(crate) fn new(sql: Sql, is_away: Arc<AtomicBool>, chance: Chance) -> SimTruth {
-        SimTruth { sql, is_away, chance: Arc::new(Mutex::new(chance)) }
+    pub(crate) fn new(sql: Sql, seat: u64, is_away: Arc<AtomicBool>, chance: Chance) -> SimTruth {
+        SimTruth { sql, seat, is_away, chance: Arc::new(Mutex::new(chance)) }
     }
 
     async fn way(&self) -> Result<(), TruthError> {
@@ -162,8 +168,9 @@ impl Truth for SimTruth {
                 return Ok(None);
             }
             records.next_holder += 1;
-            records.holder = Some(records.next_holder);
-            SimLock { sql: self.sql.clone(), holder: records.next_holder }
+            let holder = (records.next_holder, self.seat);
+            records.holder = Some(holder);
+            SimLock { sql: self.sql.clone(), holder }
         };
         self.way().await?;
         Ok(Some(lock))
