@@ -141,6 +141,8 @@ impl<H: Hub> Follower<H> {
     /// Follows until `leaving` says so, then takes the gateway off the register. Call that after its last request.
     pub async fn run(self, mut leaving: watch::Receiver<bool>) {
         tokio::select! {
+            // In order, so that a simulation from the same seed is the same run.
+            biased;
             () = self.beat_on() => {}
             () = self.follow() => {}
             () = self.watch_over() => {}
