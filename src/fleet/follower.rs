@@ -24,6 +24,8 @@ use crate::limits::slices::FleetView;
 
 /// Beats within one span of trust: three may be lost before trust runs out.
 const BEATS_A_TRUST: u32 = 4;
+/// Time between two beats of a gateway that waits to be allowed to serve.
+const PACE_WAITING: Duration = Duration::from_millis(50);
 /// Longest wait for the next change before the follower looks around.
 const CHANGES_WAIT: Duration = Duration::from_secs(1);
 /// Pauses after a failure.
@@ -186,11 +188,11 @@ impl<H: Hub> Follower<H> {
 
     /// Beats at a steady pace.
     async fn beat_on(&self) {
-        let mut pace = tokio::time::interval(self.identity.trust / BEATS_A_TRUST);
-        pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let pace = self.identity.trust / BEATS_A_TRUST;
         let mut failing = false;
         loop {
-            pace.tick().await;
+            let waits_to_serve = !failing && !*self.ready.borrow();
+            tokio::time::sleep(if waits_to_serve { PACE_WAITING.min(pace) } else { pace }).await;
             match self.beat().await {
                 Ok(_) if failing => {
                     failing = false;
@@ -245,7 +247,8 @@ impl<H: Hub> Follower<H> {
         });
         // A gateway that said it was loading is not waited for by whoever revokes: only a sync in which it said that
         // it follows counts.
-        if said == Phase::Following && self.progress.expect(start_ns, synced.head) {
+        // Nor does one of a gateway that SQL does not know: nobody could wait for it.
+        if said == Phase::Following && synced.remembered && self.progress.expect(start_ns, synced.head) {
             self.reload.notify_one();
         }
         self.believe();

@@ -192,6 +192,9 @@ pub struct Synced {
     pub silent: u32,
     /// Whether the ledger may grant in this epoch: every gateway that may hold grants has said so, or cannot go on.
     pub ledger_open: bool,
+    /// Whether a console has noted that SQL knows this gateway. Until then it serves nobody: whoever revokes after the hub
+    /// has lost its register could not know whom to wait for.
+    pub remembered: bool,
 }
 
 /// After so long without a sign a gateway counts as silent in [`Synced::silent`].
@@ -206,8 +209,19 @@ pub struct Registered {
     pub beat: u64,
     /// How long ago that came, by the hub's clock, in milliseconds. For people: nothing is decided by it.
     pub silent_ms: u64,
+    /// Whether a console has noted that SQL knows it.
+    pub remembered: bool,
     /// What it says of itself.
     pub presence: Presence,
+}
+
+/// The register and the feed at one instant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registry {
+    /// Where the feed is; `None` where it is not vouched for, or not there.
+    pub head: Option<Position>,
+    /// Who is registered.
+    pub gateways: Vec<Registered>,
 }
 
 /// Where the hub is, vouched for or not.
@@ -311,8 +325,11 @@ pub trait Hub: Clone + Send + Sync + 'static {
     /// Lets the ledger of this epoch grant; see [`Synced::ledger_open`].
     fn open_ledger(&self, lease: Lease) -> impl Future<Output = Result<(), HubError>> + Send;
 
-    /// All registered gateways.
-    fn gateways(&self) -> impl Future<Output = Result<Vec<Registered>, HubError>> + Send;
+    /// Who is registered and where the feed is, as of one instant.
+    fn registry(&self) -> impl Future<Output = Result<Registry, HubError>> + Send;
+
+    /// Notes that SQL knows gateways; see [`Synced::remembered`].
+    fn mark(&self, gateways: &[GatewayId]) -> impl Future<Output = Result<(), HubError>> + Send;
 }
 
 /// A gateway's batch of counts, as it lies in the hub.

@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
-use super::hub::{Hub, HubState, Registered};
+use super::hub::{Hub, Position, Registered, Registry};
 use super::revocation::{goes_on, nanos};
-use super::truth::{KnownGateway, Truth};
+use super::truth::{KnownGateway, Truth, TruthError};
 use crate::domain::clock::Clock;
 use crate::domain::id::GatewayId;
 
 /// Time between two readings.
-const PACE: Duration = Duration::from_millis(500);
+const PACE: Duration = Duration::from_millis(250);
 /// Time between two readings while somebody waits for acknowledgements.
 const PACE_AWAITED: Duration = Duration::from_millis(1);
 /// How much longer than it may go on a gateway is kept on the register: people want to see that it is silent.
@@ -40,8 +40,8 @@ pub struct Sighting {
 pub struct Snapshot {
     /// When the reading began, in nanoseconds on the monotonic clock; 0 before the first.
     pub begun_ns: u64,
-    /// Where the feed was; `None` where the hub holds nothing of ours. Read before the gateways.
-    pub state: Option<HubState>,
+    /// Where the feed was; `None` where the hub holds nothing that is vouched for, or SQL is at another epoch.
+    pub head: Option<Position>,
     /// When this epoch was first seen here.
     pub epoch_seen_ns: u64,
     /// All that are registered.
@@ -108,7 +108,6 @@ impl Lookout {
 struct Memory {
     signs: HashMap<GatewayId, (u64, u64)>,
     epoch: Option<(u64, u64)>,
-    known: Vec<KnownGateway>,
     remembered_ns: u64,
     /// The epoch that the last reading found vouched for.
     last_epoch: Option<u64>,
@@ -146,19 +145,16 @@ impl<T: Truth, H: Hub> Register<T, H> {
         }
     }
 
-    /// One reading; `None` where the hub does not answer.
+    /// One reading; `None` where the hub or SQL does not answer.
     async fn read(&self, memory: &mut Memory) -> Option<Snapshot> {
         let begun_ns = self.clock.mono_ns();
-        let state = self.hub.state().await.ok()?;
-        let gateways = self.hub.gateways().await.ok()?;
+        let Registry { head, gateways } = self.hub.registry().await.ok()?;
         let read_ns = self.clock.mono_ns();
-        let vouched = state.filter(|state| state.vouched);
-        if let Some(state) = vouched
-            && memory.epoch.is_none_or(|(epoch, _)| epoch != state.head.epoch)
+        if let Some(head) = head
+            && memory.epoch.is_none_or(|(epoch, _)| epoch != head.epoch)
         {
-            memory.epoch = Some((state.head.epoch, read_ns));
+            memory.epoch = Some((head.epoch, read_ns));
         }
-        let news = gateways.iter().any(|seen| !memory.signs.contains_key(&seen.gateway));
         let mut signs = HashMap::with_capacity(gateways.len());
         let mut sightings = Vec::with_capacity(gateways.len());
         for registered in gateways {
@@ -170,40 +166,43 @@ impl<T: Truth, H: Hub> Register<T, H> {
             signs.insert(registered.gateway, (registered.beat, sign_ns));
             sightings.push(Sighting { registered, sign_ns });
         }
-        // Gone from a register that lost nothing meanwhile: they took themselves off it.
-        let epoch = vouched.map(|state| state.head.epoch);
+        let epoch = head.map(|head| head.epoch);
         if epoch.is_some() && epoch == memory.last_epoch {
+            // Gone from a register that lost nothing meanwhile: they took themselves off it.
             let left: Vec<GatewayId> =
                 memory.signs.keys().filter(|gateway| !signs.contains_key(gateway)).copied().collect();
-            self.forget(memory, &left).await;
+            self.forget(&left).await;
         }
         memory.last_epoch = epoch;
         memory.signs = signs;
-        self.bury(memory, &mut sightings, read_ns).await;
-        let due = read_ns.saturating_sub(memory.remembered_ns) >= nanos(REMEMBER_EVERY);
-        if news || due {
-            self.remember(memory, &sightings, read_ns).await;
+        self.bury(&mut sightings, read_ns).await;
+        if let Some(epoch) = epoch {
+            self.remember(memory, &sightings, epoch, read_ns).await;
         }
-        let missing = memory.known.iter().filter(|known| !memory.signs.contains_key(&known.gateway));
-        let missing = missing.cloned().collect();
+        // After the register was read: another console may have begun an epoch whose gateways this register does not know.
+        let known = async { Ok::<_, TruthError>((self.truth.epoch().await?, self.truth.known().await?)) };
+        let (sql_epoch, known) = known.await.ok()?;
+        let is_missing =
+            |known: &KnownGateway| sightings.iter().all(|sight| sight.registered.gateway != known.gateway);
+        let missing = known.into_iter().filter(is_missing).collect();
         let epoch_seen_ns = memory.epoch.map_or(read_ns, |(_, seen_ns)| seen_ns);
-        Some(Snapshot { begun_ns, state, epoch_seen_ns, gateways: sightings, missing })
+        let head = head.filter(|head| head.epoch == sql_epoch);
+        Some(Snapshot { begun_ns, head, epoch_seen_ns, gateways: sightings, missing })
     }
 
-    async fn forget(&self, memory: &mut Memory, left: &[GatewayId]) {
+    async fn forget(&self, left: &[GatewayId]) {
         if left.is_empty() {
             return;
         }
-        match self.truth.forget(left).await {
-            Ok(()) => memory.known.retain(|known| !left.contains(&known.gateway)),
+        if let Err(error) = self.truth.forget(left).await {
             // Then they are waited for after the next loss of the register, which is slow and not wrong.
-            Err(error) => tracing::warn!(%error, "gateways that left cannot be forgotten"),
+            tracing::warn!(%error, "gateways that left cannot be forgotten");
         }
     }
 
     /// Takes those off the register whose life is surely over: nobody need wait for them, and the share of limits that
     /// was kept for them is free.
-    async fn bury(&self, memory: &mut Memory, sightings: &mut Vec<Sighting>, now_ns: u64) {
+    async fn bury(&self, sightings: &mut Vec<Sighting>, now_ns: u64) {
         let mut over = Vec::new();
         for sight in sightings.iter() {
             let presence = &sight.registered.presence;
@@ -223,23 +222,30 @@ impl<T: Truth, H: Hub> Register<T, H> {
             }
         }
         sightings.retain(|sight| !over.contains(&sight.registered.gateway));
-        self.forget(memory, &over).await;
+        self.forget(&over).await;
     }
 
-    /// Writes down who is there.
-    async fn remember(&self, memory: &mut Memory, sightings: &[Sighting], now_ns: u64) {
-        let alive: Vec<Registered> = sightings.iter().map(|sight| sight.registered.clone()).collect();
-        let written = async {
-            self.truth.remember(&alive).await?;
-            self.truth.known().await
-        };
-        match written.await {
-            Ok(known) => {
-                memory.known = known;
-                memory.remembered_ns = now_ns;
+    /// Writes down who is there, and tells those who wait to be.
+    async fn remember(&self, memory: &mut Memory, sightings: &[Sighting], epoch: u64, now_ns: u64) {
+        let all = sightings.iter().map(|sight| &sight.registered);
+        let new: Vec<GatewayId> = all.clone().filter(|one| !one.remembered).map(|one| one.gateway).collect();
+        let due = now_ns.saturating_sub(memory.remembered_ns) >= nanos(REMEMBER_EVERY);
+        if new.is_empty() && !due {
+            return;
+        }
+        match self.truth.remember(&all.cloned().collect::<Vec<_>>(), epoch).await {
+            Ok(true) => memory.remembered_ns = now_ns,
+            // The next reading is of another epoch.
+            Ok(false) => return,
+            Err(error) => {
+                tracing::warn!(%error, "gateways cannot be written down");
+                return;
             }
-            // Asked again with the next reading that finds somebody new, and in a while.
-            Err(error) => tracing::warn!(%error, "gateways cannot be written down"),
+        }
+        if !new.is_empty()
+            && let Err(error) = self.hub.mark(&new).await
+        {
+            tracing::debug!(%error, "gateways were not told that they are known");
         }
     }
 }

@@ -89,8 +89,7 @@ impl Revoker {
     pub async fn settle_within(&self, seq: u64, wait_max: Duration) -> Confirmation {
         self.publishing.wake();
         let hurry = self.lookout.hurry();
-        let mut wait =
-            Wait { seq, begun_ns: self.clock.mono_ns(), published_ns: None, overlap: self.overlap };
+        let mut wait = Wait { seq, begun_ns: self.clock.mono_ns(), published: None, overlap: self.overlap };
         let mut snapshots = self.lookout.snapshots();
         let deadline = tokio::time::Instant::now() + wait_max;
         let mut verdict = Confirmation::unpublished();
@@ -114,14 +113,15 @@ impl Revoker {
 
 /// Whether every gateway that may hold grants of an earlier epoch has declared them in `epoch`, or cannot go on.
 pub(super) fn may_open_ledger(snapshot: &Snapshot, epoch: u64, overlap: Duration, now_ns: u64) -> bool {
-    let is_current = snapshot.state.is_some_and(|state| state.vouched && state.head.epoch == epoch);
+    let is_current = snapshot.head.is_some_and(|head| head.epoch == epoch);
     let over = |goes_on_ms| {
         let until = nanos(goes_on(goes_on_ms) + overlap).saturating_add(snapshot.epoch_seen_ns);
         until <= now_ns
     };
     let has_declared = |sight: &Sighting| {
         let presence = &sight.registered.presence;
-        presence.declared >= epoch || over(presence.goes_on_ms)
+        // One that has seen the epoch lives and spends on what it holds, until it has said so.
+        presence.declared >= epoch || (presence.epoch < epoch && over(presence.goes_on_ms))
     };
     is_current
         && snapshot.gateways.iter().all(has_declared)
@@ -132,8 +132,8 @@ pub(super) fn may_open_ledger(snapshot: &Snapshot, epoch: u64, overlap: Duration
 struct Wait {
     seq: u64,
     begun_ns: u64,
-    /// When the change was first known to be in the feed.
-    published_ns: Option<u64>,
+    /// In which epoch and when the change was first known to be in the feed.
+    published: Option<(u64, u64)>,
     overlap: Duration,
 }
 
@@ -149,15 +149,17 @@ enum Verdict {
 
 impl Wait {
     fn judge(&mut self, snapshot: &Snapshot, now_ns: u64) -> Confirmation {
-        let Some(head) = snapshot.state.filter(|state| state.vouched).map(|state| state.head) else {
-            return Confirmation::unpublished();
-        };
+        let Some(head) = snapshot.head else { return Confirmation::unpublished() };
         if head.seq < self.seq {
             return Confirmation::unpublished();
         }
-        // The state was read before the gateways: whoever is not among them registers after the publication, and loads
-        // what contains it.
-        let published_ns = *self.published_ns.get_or_insert(now_ns);
+        // Feed and register are of one instant: whoever is not among them registers after the publication, and loads what
+        // contains it. Of another epoch nothing is known before it was seen to contain the change.
+        let published_ns = match self.published {
+            Some((epoch, published_ns)) if epoch == head.epoch => published_ns,
+            Some(_) | None => now_ns,
+        };
+        self.published = Some((head.epoch, published_ns));
         let mut answer = Confirmation {
             complete: true,
             gateways: 0,
@@ -167,12 +169,12 @@ impl Wait {
         };
         for sight in &snapshot.gateways {
             let verdict = self.of_registered(sight, head, snapshot.epoch_seen_ns, published_ns);
-            answer.add(verdict, &sight.registered.presence.name, now_ns);
+            answer.add(verdict, &sight.registered.presence.name, snapshot.begun_ns, now_ns);
         }
         for known in &snapshot.missing {
             let until = snapshot.epoch_seen_ns.saturating_add(self.lost_ns(known.goes_on_ms));
             let verdict = if until <= self.begun_ns { Verdict::Over } else { Verdict::Until(until) };
-            answer.add(verdict, &known.name, now_ns);
+            answer.add(verdict, &known.name, snapshot.begun_ns, now_ns);
         }
         answer
     }
@@ -216,7 +218,8 @@ impl Confirmation {
         Confirmation { complete: false, gateways: 0, confirmed: 0, awaiting: Vec::new(), effective_in: None }
     }
 
-    fn add(&mut self, verdict: Verdict, name: &str, now_ns: u64) {
+    /// Judges by the instant of the reading: what has run out since then may have been given anew.
+    fn add(&mut self, verdict: Verdict, name: &str, read_ns: u64, now_ns: u64) {
         match verdict {
             Verdict::Over => {}
             Verdict::Confirmed => {
@@ -224,12 +227,12 @@ impl Confirmation {
                 self.confirmed += 1;
             }
             // It never said so, and cannot act any more.
-            Verdict::Until(until) if until <= now_ns => self.gateways += 1,
+            Verdict::Until(until) if until <= read_ns => self.gateways += 1,
             Verdict::Until(until) => {
                 self.gateways += 1;
                 self.complete = false;
                 self.awaiting.push(name.to_owned());
-                let left = Duration::from_nanos(until - now_ns);
+                let left = Duration::from_nanos(until.saturating_sub(now_ns));
                 self.effective_in = self.effective_in.map(|longest| longest.max(left));
             }
         }

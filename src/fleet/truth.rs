@@ -88,8 +88,13 @@ pub trait Truth: Clone + Send + Sync + 'static {
     /// Forgets changes before `seq`, which nobody will ask for.
     fn forget_changes(&self, seq: u64) -> impl Future<Output = Result<(), TruthError>> + Send;
 
-    /// Remembers gateways that are registered now.
-    fn remember(&self, gateways: &[Registered]) -> impl Future<Output = Result<(), TruthError>> + Send;
+    /// Remembers gateways that were registered under `epoch`, unless another epoch was taken meanwhile: then the register
+    /// that was read may be that of a server which is not the one any more. Says whether they are remembered.
+    fn remember(
+        &self,
+        gateways: &[Registered],
+        epoch: u64,
+    ) -> impl Future<Output = Result<bool, TruthError>> + Send;
 
     /// Forgets gateways whose life is over.
     fn forget(&self, gateways: &[GatewayId]) -> impl Future<Output = Result<(), TruthError>> + Send;
@@ -162,7 +167,7 @@ impl Truth for Database {
         Ok(())
     }
 
-    async fn remember(&self, gateways: &[Registered]) -> Result<(), TruthError> {
+    async fn remember(&self, gateways: &[Registered], epoch: u64) -> Result<bool, TruthError> {
         let now = self.now();
         let seen = |registered: &Registered| SeenGateway {
             gateway: registered.gateway,
@@ -173,7 +178,7 @@ impl Truth for Database {
             first_seen: now,
             last_seen: now,
         };
-        Ok(self.remember_gateways(&gateways.iter().map(seen).collect::<Vec<_>>()).await?)
+        Ok(self.remember_gateways(&gateways.iter().map(seen).collect::<Vec<_>>(), epoch).await?)
     }
 
     async fn forget(&self, gateways: &[GatewayId]) -> Result<(), TruthError> {

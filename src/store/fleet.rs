@@ -74,11 +74,15 @@ type GatewayColumns = (String, String, String, String, i64, i64, i64);
 
 const CHANGES_AFTER: &str = "SELECT seq, kind, subject, organization_id, key_hash FROM changes
      WHERE seq > $1 ORDER BY seq LIMIT $2";
-// A sign that was seen before another and is written after it changes nothing, and none takes back that a life is over.
+// A sign that was seen before another and is written after it leaves the later time. Whoever is registered again after it
+// was given up is waited for again.
 const SEEN: &str = "INSERT INTO fleet_gateways (gateway_id, name, version, address, goes_on_ms, first_seen, last_seen)
      VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (gateway_id) DO UPDATE SET
      name = excluded.name, version = excluded.version, address = excluded.address, goes_on_ms = excluded.goes_on_ms,
-     last_seen = excluded.last_seen WHERE fleet_gateways.last_seen <= excluded.last_seen";
+     last_seen = CASE WHEN fleet_gateways.last_seen > excluded.last_seen THEN fleet_gateways.last_seen
+     ELSE excluded.last_seen END, left_at = NULL";
+// Takes the lock that whoever begins an epoch needs, and changes nothing.
+const SAME_EPOCH: &str = "UPDATE fleet SET epoch = epoch WHERE id = 1 AND epoch = $1";
 const KNOWN: &str = "SELECT gateway_id, name, version, address, goes_on_ms, first_seen, last_seen
      FROM fleet_gateways WHERE left_at IS NULL AND last_seen >= $1 ORDER BY gateway_id";
 
@@ -133,9 +137,13 @@ impl Database {
         Ok(pruned.execute(self.writer()).await?)
     }
 
-    /// Writes down which gateways were seen. A life that has left stays left.
-    pub async fn remember_gateways(&self, seen: &[SeenGateway]) -> Result<(), StoreError> {
+    /// Writes down which gateways were seen, unless another epoch than `epoch` was begun. Says whether it did.
+    pub async fn remember_gateways(&self, seen: &[SeenGateway], epoch: u64) -> Result<bool, StoreError> {
         let mut transaction = self.writer().begin().await?;
+        let same = query(SAME_EPOCH).bind(i64::try_from(epoch).unwrap_or(i64::MAX));
+        if same.execute(&mut transaction).await? == 0 {
+            return Ok(false);
+        }
         for one in seen {
             query(SEEN)
                 .bind(one.gateway.to_string())
@@ -149,7 +157,7 @@ impl Database {
                 .await?;
         }
         transaction.commit().await?;
-        Ok(())
+        Ok(true)
     }
 
     /// Gateways that have not left and were seen within 30 days.

@@ -97,7 +97,7 @@ impl Parts {
         });
         let register = match desk.look().await {
             Some(snapshot) => Register::Read {
-                head: snapshot.state.filter(|state| state.vouched).map(|state| state.head),
+                head: snapshot.head,
                 gateways: snapshot.gateways.iter().map(|sight| sight.registered.clone()).collect(),
             },
             None => Register::Unreachable,

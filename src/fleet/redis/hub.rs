@@ -8,7 +8,7 @@ use super::counters::RedisCounters;
 use crate::config::Fleet;
 use crate::domain::id::GatewayId;
 use crate::fleet::hub::{
-    Beat, Entry, Hub, HubError, HubState, Lease, Page, Part, Position, Record, Registered, Synced,
+    Beat, Entry, Hub, HubError, HubState, Lease, Page, Part, Position, Record, Registry, Synced,
 };
 
 /// The hub in Redis. Clones share its connection.
@@ -95,7 +95,11 @@ impl Hub for RedisHub {
         self.allow_ledger(lease).await
     }
 
-    async fn gateways(&self) -> Result<Vec<Registered>, HubError> {
+    async fn registry(&self) -> Result<Registry, HubError> {
         self.registered().await
+    }
+
+    async fn mark(&self, gateways: &[GatewayId]) -> Result<(), HubError> {
+        self.mark_remembered(gateways).await
     }
 }

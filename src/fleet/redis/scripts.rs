@@ -6,6 +6,8 @@ use super::script::{Script, script_text};
 pub(super) static SYNC: Script = Script::new("sync", script_text!("sync.lua"));
 /// `scripts/leave.lua`
 pub(super) static LEAVE: Script = Script::new("leave", script_text!("leave.lua"));
+/// `scripts/remember.lua`
+pub(super) static REMEMBER: Script = Script::new("remember", script_text!("remember.lua"));
 /// `scripts/expel.lua`
 pub(super) static EXPEL: Script = Script::new("expel", script_text!("expel.lua"));
 /// `scripts/gateways.lua`

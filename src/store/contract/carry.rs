@@ -109,7 +109,7 @@ async fn fill(database: &Database) {
         first_seen: NOW,
         last_seen: NOW,
     };
-    database.remember_gateways(&[seen]).await.unwrap();
+    database.remember_gateways(&[seen], 0).await.unwrap();
     database.next_term().await.unwrap();
     database.next_epoch().await.unwrap();
     for statement in [

@@ -75,7 +75,7 @@ fn seen(last_seen: UnixMillis) -> SeenGateway {
 pub(super) async fn gateways_are_known_until_they_leave_or_are_long_silent(database: &Database) {
     let (one, two) = (seen(NOW), seen(NOW));
     let silent = seen(UnixMillis(NOW.0 - 31 * DAY_MS));
-    database.remember_gateways(&[one.clone(), two.clone(), silent]).await.unwrap();
+    database.remember_gateways(&[one.clone(), two.clone(), silent], 0).await.unwrap();
     assert_eq!(database.known_gateways().await.unwrap(), [one.clone(), two.clone()]);
     let later = SeenGateway {
         goes_on_ms: 1,
@@ -83,12 +83,25 @@ pub(super) async fn gateways_are_known_until_they_leave_or_are_long_silent(datab
         last_seen: UnixMillis(NOW.0 + 5),
         ..one.clone()
     };
-    database.remember_gateways(&[later.clone(), one.clone()]).await.unwrap();
+    database
+        .remember_gateways(&[later.clone(), SeenGateway { goes_on_ms: 1, ..one.clone() }], 0)
+        .await
+        .unwrap();
     let now = SeenGateway { first_seen: NOW, ..later };
     assert_eq!(database.known_gateways().await.unwrap(), [now, two.clone()], "the latest sign holds");
     database.gateway_left(one.gateway).await.unwrap();
-    database.remember_gateways(&[SeenGateway { last_seen: UnixMillis(NOW.0 + 9), ..one }]).await.unwrap();
-    assert_eq!(database.known_gateways().await.unwrap(), [two], "a life that is over does not come back");
+    assert_eq!(database.known_gateways().await.unwrap(), [two.clone()]);
+    assert!(database.remember_gateways(&[one.clone()], 0).await.unwrap());
+    assert_eq!(database.known_gateways().await.unwrap().len(), 2, "it was given up and came back");
+    database.gateway_left(one.gateway).await.unwrap();
+    let epoch = database.next_epoch().await.unwrap();
+    assert!(!database.remember_gateways(&[one.clone()], epoch - 1).await.unwrap());
+    assert_eq!(
+        database.known_gateways().await.unwrap(),
+        [two],
+        "what was read under an earlier epoch is not believed"
+    );
+    assert!(database.remember_gateways(&[one], epoch).await.unwrap());
 }
 
 async fn last_used(database: &Database, key: &Key) -> Option<UnixMillis> {
@@ -189,7 +202,7 @@ pub(super) async fn old_lines_of_the_audit_log_are_forgotten_and_recent_ones_kep
     let mut change = database.change("test").await.unwrap();
     change.log(Action::KeyCreated, "1", "k", Some(acme.id), &[]).await.unwrap();
     change.commit().await.unwrap();
-    database.remember_gateways(&[seen(NOW)]).await.unwrap();
+    database.remember_gateways(&[seen(NOW)], 0).await.unwrap();
     database.record_batch(GatewayId::generate(), 1, &[], &[], MINUTE, NOW).await.unwrap();
     let left = async || {
         let lines = database.audit(acme.id, &Default::default(), None, 9).await.unwrap().len();

@@ -13,6 +13,7 @@ fn registered(name: &str) -> Registered {
         gateway: GatewayId::generate(),
         beat: 9,
         silent_ms: 120,
+        remembered: true,
         presence: Presence {
             name: name.to_owned(),
             version: "0.1.0".to_owned(),

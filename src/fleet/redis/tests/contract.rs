@@ -50,7 +50,7 @@ mod checks {
         for _ in 0..2 {
             assert_eq!(hub.sync(&beat(gateway, 1, None)).await, Err(HubError::Unvouched));
         }
-        let known = hub.gateways().await.unwrap();
+        let known = hub.registry().await.unwrap().gateways;
         assert_eq!(known.len(), 1);
         assert_eq!((known[0].gateway, known[0].beat), (gateway, 1));
         assert_eq!(known[0].presence, beat(gateway, 1, None).presence);
@@ -219,7 +219,7 @@ mod checks {
         // One that arrives late changes nothing.
         hub.sync(&beat(one, 1, None)).await.unwrap();
         assert_eq!(hub.sync(&beat(other, 1, None)).await.unwrap().gateways, 2);
-        let known = hub.gateways().await.unwrap();
+        let known = hub.registry().await.unwrap().gateways;
         let found = known.iter().find(|known| known.gateway == one).unwrap();
         assert_eq!((found.beat, found.presence.applied, known.len()), (2, Some(at(1, 3)), 2));
         for _ in 0..2 {

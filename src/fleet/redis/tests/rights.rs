@@ -61,7 +61,8 @@ async fn everything(hub: &RedisHub) {
     assert_eq!(hub.changes(at(1, 0), Duration::from_millis(10)).await.unwrap().len(), 1);
     hub.open_ledger(FIRST).await.unwrap();
     assert!(hub.sync(&beat(gateway, 1, None)).await.unwrap().ledger_open);
-    hub.gateways().await.unwrap();
+    hub.mark(&[gateway]).await.unwrap();
+    assert!(hub.registry().await.unwrap().gateways[0].remembered);
     assert!(!hub.expel(gateway, 9).await.unwrap(), "it gave a sign after that");
     hub.push_usage(gateway, 1, 0, b"a").await.unwrap();
     let taken = hub.take_usage(1).await.unwrap();
