@@ -131,6 +131,12 @@ fn is_exposed(name: &str, exposed: &BTreeSet<String>) -> bool {
     exposed.contains(name) || name.strip_suffix("_bucket").is_some_and(|name| exposed.contains(name))
 }
 
+/// Whether a metric or the histogram that it is a part of is in the documents.
+fn is_explained(name: &str, explained: &BTreeSet<String>) -> bool {
+    let whole = ["_bucket", "_sum", "_count"].iter().find_map(|part| name.strip_suffix(part));
+    explained.contains(name) || whole.is_some_and(|whole| explained.contains(whole))
+}
+
 #[test]
 fn every_query_of_the_dashboard_returns_data_and_every_alarm_can_be_evaluated() {
     let mut scraped = Scraped::start();
@@ -138,6 +144,9 @@ fn every_query_of_the_dashboard_returns_data_and_every_alarm_can_be_evaluated() 
     let limited = scraped.alone.management().key("acme", limited);
     let keys = [scraped.alone.key.secret.clone(), limited.secret];
     let exposed = scraped.exposed();
+    let explained = metrics_of(&read("docs/metrics.md"));
+    let unexplained: Vec<&String> = exposed.iter().filter(|name| !is_explained(name, &explained)).collect();
+    assert!(unexplained.is_empty(), "docs/metrics.md does not explain {unexplained:?}");
     for (title, query) in queries() {
         let unknown = |name: &String| !is_exposed(name, &exposed);
         let unknown: Vec<String> = metrics_of(&query).into_iter().filter(unknown).collect();
@@ -157,4 +166,15 @@ fn every_query_of_the_dashboard_returns_data_and_every_alarm_can_be_evaluated() 
         assert_eq!(health, "ok", "{name}");
     }
     assert_eq!(evaluated().len(), alerts().len());
+}
+
+#[test]
+fn every_metric_of_the_dashboard_and_the_alarms_is_explained() {
+    let explained = metrics_of(&read("docs/metrics.md"));
+    let alarms = alerts().into_iter().map(|alert| alert["expr"].as_str().unwrap().to_owned());
+    for text in queries().into_iter().map(|(_, query)| query).chain(alarms) {
+        for name in metrics_of(&text) {
+            assert!(is_exposed(&name, &explained), "docs/metrics.md does not explain {name}");
+        }
+    }
 }
