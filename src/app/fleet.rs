@@ -63,18 +63,19 @@ impl Member {
     pub(super) fn serve(&self, keys: Arc<KeyTable>, process: &Process) -> (Limits, Follows) {
         let clock = process.clock.clone();
         let (limiter, keeper) = Limiter::fleet();
-        let (readiness, told_limiter) = (process.readiness.clone(), limiter.clone());
+        let book = FleetBook::default();
+        let (readiness, told_limiter, told_book) = (process.readiness.clone(), limiter.clone(), book.clone());
         let told = move || {
             let standing = told_limiter.fleet_standing();
             Told {
                 generation: readiness.generation(),
                 declared: standing.map_or(0, |standing| standing.declared_epoch),
                 outstanding: standing.map_or(0, |standing| standing.outstanding),
+                counted: told_book.counted(),
             }
         };
         let identity = self.identity.clone();
         let (follower, following) = Follower::new(self.hub.clone(), keys, clock.clone(), identity, told);
-        let book = FleetBook::default();
         let gateway = self.identity.gateway;
         let sender = UsageSender::new(self.hub.clone(), book.clone(), gateway, following.synced());
         let seat = Seat { gateway, goes_on: self.identity.trust + self.identity.serve_for };

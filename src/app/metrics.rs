@@ -7,8 +7,8 @@ use super::fleet::Member;
 use super::serving::{Follows, Limits, Process};
 use super::telling::Tells;
 use crate::config::Config;
-use crate::fleet::Following;
 use crate::fleet::hub::SILENT_AFTER;
+use crate::fleet::{Following, REVOCATION_BOUNDS_NS};
 use crate::keytable::{KeyTable, Standing};
 use crate::limits::Limiter;
 use crate::telemetry::Metrics;
@@ -69,16 +69,18 @@ fn redis(metrics: &Metrics, member: &Member) -> anyhow::Result<()> {
         move || counters.reconnects() as f64,
     )?;
     let counters = member.hub.counters();
-    metrics.register_counter(
+    metrics.register_counters_by(
         "keystile_redis_calls_total",
         "Calls to Redis, by what they are for.",
-        move || counters.calls().iter().map(|call| call.calls as f64).sum(),
+        "call",
+        move || counters.calls().iter().map(|call| (call.name, call.calls as f64)).collect(),
     )?;
     let counters = member.hub.counters();
-    metrics.register_counter(
+    metrics.register_counters_by(
         "keystile_redis_failures_total",
         "Calls to Redis that were refused or got no answer in time.",
-        move || counters.calls().iter().map(|call| call.failures as f64).sum(),
+        "call",
+        move || counters.calls().iter().map(|call| (call.name, call.failures as f64)).collect(),
     )?;
     Ok(())
 }
@@ -194,6 +196,11 @@ fn telling(metrics: &Metrics, tells: &Tells) -> anyhow::Result<()> {
         "How often this console has written the whole table to Redis.",
         move || publishing.republications() as f64,
     )?;
+    gateways(metrics, tells)?;
+    counts(metrics, tells)
+}
+
+fn gateways(metrics: &Metrics, tells: &Tells) -> anyhow::Result<()> {
     let snapshots = tells.lookout.snapshots();
     metrics.register_gauge("keystile_fleet_gateways", "Gateways that are on the register.", move || {
         snapshots.borrow().gateways.len() as f64
@@ -209,6 +216,10 @@ fn telling(metrics: &Metrics, tells: &Tells) -> anyhow::Result<()> {
             silent.count() as f64
         },
     )?;
+    Ok(())
+}
+
+fn counts(metrics: &Metrics, tells: &Tells) -> anyhow::Result<()> {
     let lookout = tells.lookout.clone();
     metrics.register_counter(
         "keystile_ledger_stranded_requests_total",
@@ -226,6 +237,13 @@ fn telling(metrics: &Metrics, tells: &Tells) -> anyhow::Result<()> {
         "keystile_usage_batches_recorded_total",
         "Batches of counts that this console has recorded.",
         move || draining.recorded() as f64,
+    )?;
+    let desk = tells.desk.clone();
+    metrics.register_histogram(
+        "keystile_revocation_seconds",
+        "How long changes that take something away waited until the whole fleet had applied them, or the wait ended.",
+        REVOCATION_BOUNDS_NS,
+        move || desk.took(),
     )?;
     let desk = tells.desk.clone();
     metrics.register_counter(

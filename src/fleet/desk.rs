@@ -10,11 +10,13 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use super::drain::Draining;
+use super::durations::Durations;
+use super::hub::Phase;
 use super::publisher::Publishing;
 use super::redis::RedisLedger;
 use super::register::Snapshot;
 use super::revocation::{Confirmation, Revoker};
-use crate::domain::clock::Moment;
+use crate::domain::clock::{Moment, UnixMillis};
 use crate::domain::id::KeyId;
 use crate::domain::limit::Limits;
 use crate::limits::slices::{AccountRecord, SliceBooks};
@@ -35,7 +37,14 @@ pub struct Desk {
     draining: Draining,
     ledger: RedisLedger,
     defaults: Arc<ArcSwap<Limits>>,
-    pending: Arc<AtomicU64>,
+    waits: Arc<Waits>,
+}
+
+/// What waits for the fleet came to.
+#[derive(Debug, Default)]
+struct Waits {
+    took: Durations,
+    pending: AtomicU64,
 }
 
 impl Desk {
@@ -48,7 +57,7 @@ impl Desk {
         defaults: Limits,
     ) -> Desk {
         let defaults = Arc::new(ArcSwap::from_pointee(defaults));
-        Desk { revoker, publishing, draining, ledger, defaults, pending: Arc::default() }
+        Desk { revoker, publishing, draining, ledger, defaults, waits: Arc::default() }
     }
 
     /// What the configuration gives keys whose organization says nothing else.
@@ -68,16 +77,24 @@ impl Desk {
 
     /// Waits until the whole fleet has applied change `seq`, and says how far that came.
     pub async fn settle(&self, seq: u64) -> Confirmation {
+        let begun = tokio::time::Instant::now();
         let settled = self.revoker.settle(seq).await;
+        self.waits.took.add(begun.elapsed());
         if !settled.complete {
-            self.pending.fetch_add(1, Ordering::Relaxed);
+            self.waits.pending.fetch_add(1, Ordering::Relaxed);
         }
         settled
     }
 
     /// How many waits ended before every gateway had confirmed or was out.
     pub fn pending(&self) -> u64 {
-        self.pending.load(Ordering::Relaxed)
+        self.waits.pending.load(Ordering::Relaxed)
+    }
+
+    /// How long waits took: counts under each of [`REVOCATION_BOUNDS_NS`](super::REVOCATION_BOUNDS_NS) and above them, and
+    /// their sum in nanoseconds.
+    pub fn took(&self) -> (Vec<u64>, u64) {
+        self.waits.took.read()
     }
 
     /// Waits until the counts that gateways have handed over are on record.
@@ -96,6 +113,13 @@ impl Desk {
                 None
             }
         }
+    }
+
+    /// SQL has everything that gateways counted before then; `None` where there is none that counts.
+    pub fn counted(&self) -> Option<UnixMillis> {
+        let snapshot = self.revoker.last();
+        let presences = snapshot.gateways.iter().map(|sight| &sight.registered.presence);
+        presences.filter(|presence| presence.phase != Phase::Loading).map(|presence| presence.counted).min()
     }
 
     /// The register as it is now; `None` where Redis does not answer in a moment.

@@ -12,12 +12,13 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
 use super::hub::{Beat, Entry, Hub, HubError, Phase, Position, Presence, Record, Synced};
+use super::identity::{Identity, Told};
 use super::load::{load, refuses};
 use super::pause::Pauses;
 use super::progress::Progress;
 use super::record::parse_hash;
 use crate::domain::clock::Clock;
-use crate::domain::id::{GatewayId, KeyId};
+use crate::domain::id::KeyId;
 use crate::domain::secret::SecretHash;
 use crate::keytable::{KeyFacts, KeyTable, Standing};
 use crate::limits::slices::FleetView;
@@ -33,40 +34,6 @@ const RETRY_FIRST: Duration = Duration::from_millis(20);
 const RETRY_LONGEST: Duration = Duration::from_millis(500);
 /// Longest that leaving waits for the hub to take note.
 const LEAVE_WAIT: Duration = Duration::from_secs(1);
-
-/// What a gateway is called, and by which rules it goes on.
-#[derive(Debug, Clone)]
-pub struct Identity {
-    /// This life of it.
-    pub gateway: GatewayId,
-    /// What people call it.
-    pub name: String,
-    /// Of the program.
-    pub version: String,
-    /// Where programs reach it.
-    pub address: String,
-    /// How long the replica is believed after the start of a sync.
-    pub trust: Duration,
-    /// How much longer it serves when Redis is away; zero: not at all.
-    pub serve_for: Duration,
-}
-
-impl Identity {
-    fn goes_on_ms(&self) -> u64 {
-        u64::try_from((self.trust + self.serve_for).as_millis()).unwrap_or(u64::MAX)
-    }
-}
-
-/// What a process says of itself with each beat, beyond how far its replica is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Told {
-    /// The generation of the configuration that it runs.
-    pub generation: u64,
-    /// The latest epoch whose ledger it has told of everything that it holds.
-    pub declared: u64,
-    /// Requests granted to it and not spent.
-    pub outstanding: u64,
-}
 
 /// What others in the process see of the follower. Clones share it.
 #[derive(Debug, Clone)]
@@ -212,7 +179,7 @@ impl<H: Hub> Follower<H> {
     async fn beat(&self) -> Result<Synced, HubError> {
         // Before anything is asked: what is true of the feed is true of it after this instant.
         let start_ns = self.clock.mono_ns();
-        let Told { generation, declared, outstanding } = (self.told)();
+        let Told { generation, declared, outstanding, counted } = (self.told)();
         let beat = self.progress.tell(|phase, epoch, applied| Beat {
             gateway: self.identity.gateway,
             number: self.beats.fetch_add(1, Ordering::Relaxed) + 1,
@@ -227,6 +194,7 @@ impl<H: Hub> Follower<H> {
                 applied,
                 declared,
                 outstanding,
+                counted,
             },
         });
         let said = beat.presence.phase;
@@ -238,12 +206,10 @@ impl<H: Hub> Follower<H> {
         let took_ms = self.clock.mono_ns().saturating_sub(start_ns) / 1_000_000;
         self.progress.last_sync_ms.store(took_ms, Ordering::Relaxed);
         self.synced.send_replace(Some(synced));
-        self.view.send_replace(FleetView {
-            epoch: synced.head.epoch,
-            gateways: synced.gateways,
-            silent: synced.silent,
-            ledger_open: synced.ledger_open,
-            asked_at_ns: start_ns,
+        let Synced { head: Position { epoch, .. }, gateways, silent, ledger_open, .. } = synced;
+        let asked_at_ns = start_ns;
+        self.view.send_modify(|view| {
+            *view = FleetView { epoch, gateways, silent, ledger_open, asked_at_ns, lapses: view.lapses };
         });
         // A gateway that said it was loading is not waited for by whoever revokes: only a sync in which it said that
         // it follows counts.

@@ -166,6 +166,9 @@ pub struct Presence {
     pub declared: u64,
     /// Requests granted to it by the ledger and not spent: what its death would strand at most.
     pub outstanding: u64,
+    /// SQL has everything that it counted before, by its own wall clock. For people.
+    #[serde(default)]
+    pub counted: UnixMillis,
 }
 
 /// A gateway's sign of life.

@@ -5,9 +5,11 @@
 
 mod desk;
 mod drain;
+mod durations;
 mod floors;
 mod follower;
 pub mod hub;
+mod identity;
 mod load;
 mod pause;
 mod progress;
@@ -21,8 +23,10 @@ mod usage;
 
 pub use desk::Desk;
 pub use drain::{Drain, Draining};
+pub use durations::REVOCATION_BOUNDS_NS;
 pub use floors::{Floors, Resumption};
-pub use follower::{Follower, Following, Identity, Told};
+pub use follower::{Follower, Following};
+pub use identity::{Identity, Told};
 pub use publisher::{Publisher, Publishing};
 pub use register::{Lookout, Register, Sighting, Snapshot};
 pub use revocation::{Confirmation, Revoker};

@@ -15,12 +15,12 @@ use super::pause::Pauses;
 use super::truth::{Cursor, Truth, TruthError};
 use crate::domain::id::GatewayId;
 
-/// How long a publisher without news waits before it looks for changes of other consoles, and at the hub's state.
+/// How long a publisher without news waits before it looks for changes of other consoles.
 const LOOK_AROUND: Duration = Duration::from_millis(25);
-/// Looks between two checks that the hub's contents are still vouched for.
-const LOOKS_A_CHECK: u32 = 10;
-/// Looks between two checks that the right to publish is still held.
-const LOOKS_A_LOCK: u32 = 40;
+/// Time between two checks that the hub's contents are still vouched for.
+const CHECK_EVERY: Duration = Duration::from_millis(250);
+/// Checks between two questions whether the right to publish is still held.
+const CHECKS_A_LOCK: u32 = 4;
 /// Pauses between tries to take the right over: the longest time that a fleet is without a publisher.
 const STAND_BY: Duration = Duration::from_millis(500);
 /// Pauses after a failure.
@@ -144,9 +144,11 @@ impl<T: Truth, H: Hub> Publisher<T, H> {
         self.publishing.0.active.store(true, Ordering::Relaxed);
         tracing::info!(term, "this console publishes changes to the fleet");
         let mut pauses = Pauses::new(RETRY_FIRST, RETRY_LONGEST, self.seed.as_bytes());
+        let mut failing = false;
         while self.truth.holds(&mut lock).await {
             match self.vouch(term).await {
                 Ok((lease, seq)) => {
+                    failing = false;
                     pauses.reset();
                     self.publishing.set_lease(Some(lease));
                     let ended = self.publish(lease, seq, &mut lock).await?;
@@ -158,7 +160,9 @@ impl<T: Truth, H: Hub> Publisher<T, H> {
                 }
                 Err(Failure::Hub(HubError::Superseded)) => return Ok(()),
                 Err(Failure::Hub(error)) => {
-                    tracing::warn!(%error, "changes cannot be published");
+                    if !std::mem::replace(&mut failing, true) {
+                        tracing::warn!(%error, "changes cannot be published");
+                    }
                     pauses.wait().await;
                 }
                 Err(Failure::Truth(error)) => return Err(error),
@@ -204,7 +208,8 @@ impl<T: Truth, H: Hub> Publisher<T, H> {
     /// Moves changes behind `seq` as they come.
     async fn publish(&self, lease: Lease, mut seq: u64, lock: &mut T::Lock) -> Result<Ended, TruthError> {
         let mut pauses = Pauses::new(RETRY_FIRST, RETRY_LONGEST, self.seed.as_bytes());
-        let mut looks = 0_u32;
+        let (mut checks, mut failing) = (0_u32, false);
+        let mut checked = tokio::time::Instant::now();
         loop {
             self.publishing.0.published.store(seq, Ordering::Relaxed);
             let entries = match self.truth.entries_after(seq, ENTRIES_MAX).await {
@@ -216,20 +221,22 @@ impl<T: Truth, H: Hub> Publisher<T, H> {
             if entries.is_empty() {
                 // Times out when nobody in this process has news: others may.
                 let _ = tokio::time::timeout(LOOK_AROUND, self.publishing.0.news.notified()).await;
-                looks = looks.wrapping_add(1);
-                if looks.is_multiple_of(LOOKS_A_LOCK) {
-                    if !self.truth.holds(lock).await {
-                        return Ok(Ended::Lost);
-                    }
-                    self.truth.forget_changes(seq.saturating_sub(CHANGES_KEPT)).await?;
+            }
+            if checked.elapsed() >= CHECK_EVERY {
+                checked = tokio::time::Instant::now();
+                checks = checks.wrapping_add(1);
+                if let Some(ended) = self.check(lease, seq, lock, checks).await? {
+                    return Ok(ended);
                 }
-                if looks.is_multiple_of(LOOKS_A_CHECK) && !self.is_still_ours(lease, seq).await {
-                    return Ok(Ended::Unvouched);
-                }
+            }
+            if entries.is_empty() {
                 continue;
             }
             match self.hub.publish(lease, &entries).await {
                 Ok(reached) if reached >= seq => {
+                    if std::mem::take(&mut failing) {
+                        tracing::info!("changes are published again");
+                    }
                     pauses.reset();
                     seq = reached;
                 }
@@ -239,7 +246,9 @@ impl<T: Truth, H: Hub> Publisher<T, H> {
                 Err(HubError::OutOfOrder { .. }) => return Ok(Ended::Unvouched),
                 Err(HubError::Superseded) => return Ok(Ended::Lost),
                 Err(error @ (HubError::Unreachable(_) | HubError::Refused(_) | HubError::Foreign(_))) => {
-                    tracing::warn!(%error, "changes wait to be published");
+                    if !std::mem::replace(&mut failing, true) {
+                        tracing::warn!(%error, "changes wait to be published");
+                    }
                     pauses.wait().await;
                     if !self.truth.holds(lock).await {
                         return Ok(Ended::Lost);
@@ -247,6 +256,25 @@ impl<T: Truth, H: Hub> Publisher<T, H> {
                 }
             }
         }
+    }
+
+    /// Whether there is a reason to end publishing. Each time the hub's contents are looked at, each fourth time the right to
+    /// publish, and old changes are forgotten.
+    async fn check(
+        &self,
+        lease: Lease,
+        seq: u64,
+        lock: &mut T::Lock,
+        checks: u32,
+    ) -> Result<Option<Ended>, TruthError> {
+        if checks.is_multiple_of(CHECKS_A_LOCK) {
+            if !self.truth.holds(lock).await {
+                return Ok(Some(Ended::Lost));
+            }
+            self.truth.forget_changes(seq.saturating_sub(CHANGES_KEPT)).await?;
+        }
+        let is_ours = self.is_still_ours(lease, seq).await;
+        Ok((!is_ours).then_some(Ended::Unvouched))
     }
 
     /// Whether the hub still holds what was left there; where it does not answer, nobody can believe it either.

@@ -128,12 +128,29 @@ struct State {
     recorded: u64,
     /// What of each key is in `kept`.
     admitted: HashMap<KeyId, u64>,
+    /// Once SQL has the batch of a number, it has everything that was counted before an instant. Oldest first.
+    marks: VecDeque<(u64, UnixMillis)>,
+    /// SQL has everything that was counted here before.
+    counted: UnixMillis,
+}
+
+impl State {
+    fn settle_marks(&mut self) {
+        while let Some((_, at)) = self.marks.pop_front_if(|(number, _)| *number <= self.recorded) {
+            self.counted = at;
+        }
+    }
 }
 
 impl FleetBook {
     /// Batches that SQL does not have yet.
     pub fn waiting(&self) -> u64 {
         self.0.waiting.load(Ordering::Relaxed)
+    }
+
+    /// SQL has everything that this gateway counted before then, by its own wall clock; 1970 before the first.
+    pub fn counted(&self) -> UnixMillis {
+        self.lock().counted
     }
 
     // A lock over numbers and a queue that belong together; held for a few steps, a few times a second.
@@ -164,6 +181,7 @@ impl FleetBook {
     fn recorded(&self, number: u64) {
         let mut state = self.lock();
         state.recorded = state.recorded.max(number);
+        state.settle_marks();
         while let Some(kept) = state.kept.pop_front_if(|kept| kept.number <= number) {
             for (key, requests) in kept.admitted {
                 if let Some(left) = state.admitted.get_mut(&key) {
@@ -221,6 +239,17 @@ impl UsageBook for FleetBook {
     async fn prune(&self, _: UnixMillis) -> Result<(), LedgerError> {
         // Consoles prune what they record.
         Ok(())
+    }
+
+    fn counted_until(&self, at: UnixMillis) {
+        let mut state = self.lock();
+        let number = state.last_number;
+        match state.marks.back_mut() {
+            // The same batch has to get there: the later instant says more.
+            Some((last, until)) if *last == number => *until = at,
+            Some(_) | None => state.marks.push_back((number, at)),
+        }
+        state.settle_marks();
     }
 
     fn unrecorded(&self, key: KeyId) -> u64 {
@@ -318,3 +347,6 @@ impl<W: UsageWay> UsageSender<W> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

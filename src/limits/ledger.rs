@@ -219,6 +219,11 @@ pub trait UsageBook: Send + Sync + 'static {
     /// Forgets what is older than any page shows.
     fn prune(&self, now: UnixMillis) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
+    /// Everything that was counted before `at` has been handed over.
+    fn counted_until(&self, at: UnixMillis) {
+        let _ = at;
+    }
+
     /// Admitted requests of `key` that were handed over and that SQL may not have yet; too many does no harm. 0 where
     /// handing over and recording are one step.
     fn unrecorded(&self, key: KeyId) -> u64 {

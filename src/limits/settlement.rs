@@ -224,6 +224,7 @@ async fn write<B: UsageBook>(
         }
     }
     (pending.since, pending.repeated) = (now, false);
+    desk.ledger.counted_until(now);
     Ok(())
 }
 

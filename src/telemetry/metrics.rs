@@ -4,6 +4,8 @@
 //! that no label holds what a client sent. Never keeps a number that someone else already keeps: those are read
 //! through closures.
 
+mod registered;
+
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +15,8 @@ use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
 
-use super::exposition::{Family, Kind, flaw, histogram};
+use self::registered::Registered;
+use super::exposition::{Family, Kind, histogram};
 use super::histogram::{HistogramTotals, OVERHEAD_BOUNDS_NS, UPSTREAM_BOUNDS_NS};
 use super::keys::{KeyCounters, KeySeries};
 use super::labels::Labels;
@@ -29,14 +32,6 @@ use crate::domain::denial::Denial;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("cannot register the metric {0}")]
 pub struct InvalidMetric(String);
-
-/// A value that someone else keeps.
-struct Registered {
-    name: &'static str,
-    help: &'static str,
-    kind: Kind,
-    read: Box<dyn Fn() -> f64 + Send + Sync>,
-}
 
 /// All metrics of the process.
 pub struct Metrics {
@@ -96,43 +91,6 @@ impl Metrics {
         self.upstreams.intern(name)
     }
 
-    /// Shows a value that goes up and down. `read` is called at each scrape and must be quick.
-    ///
-    /// # Errors
-    /// Where the name or the HELP breaks the rules, or the name is taken.
-    pub fn register_gauge(
-        &self,
-        name: &'static str,
-        help: &'static str,
-        read: impl Fn() -> f64 + Send + Sync + 'static,
-    ) -> Result<(), InvalidMetric> {
-        self.register(Registered { name, help, kind: Kind::Gauge, read: Box::new(read) })
-    }
-
-    /// Shows a value that only goes up. `read` is called at each scrape and must be quick.
-    ///
-    /// # Errors
-    /// Where the name or the HELP breaks the rules, or the name is taken.
-    pub fn register_counter(
-        &self,
-        name: &'static str,
-        help: &'static str,
-        read: impl Fn() -> f64 + Send + Sync + 'static,
-    ) -> Result<(), InvalidMetric> {
-        self.register(Registered { name, help, kind: Kind::Counter, read: Box::new(read) })
-    }
-
-    fn register(&self, new: Registered) -> Result<(), InvalidMetric> {
-        if let Some(flaw) = flaw(new.name, new.help, Some(new.kind)) {
-            return Err(InvalidMetric(flaw));
-        }
-        if self.families().iter().any(|family| family.name() == new.name) {
-            return Err(InvalidMetric(format!("`{}`: the name is taken", new.name)));
-        }
-        lock(&self.registered).push(new);
-        Ok(())
-    }
-
     /// Everything in the text format 0.0.4. Takes time in proportion to the keys that were used: call it where
     /// blocking is allowed.
     pub fn render(&self) -> String {
@@ -166,12 +124,8 @@ impl Metrics {
             Kind::Gauge,
             if self.readiness.is_ready() { 1.0 } else { 0.0 },
         ));
-        plain.extend(
-            lock(&self.registered)
-                .iter()
-                .map(|each| Family::single(each.name, each.help, each.kind, (each.read)())),
-        );
         families.extend(plain.into_iter().filter_map(Family::into_shape));
+        families.extend(lock(&self.registered).iter().filter_map(Registered::family));
         families.sort_by(|one, other| one.name().cmp(other.name()));
         families
     }

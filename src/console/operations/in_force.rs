@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::{Refused, ids_and_hashes, key_facts};
 use crate::console::view::{Instant, RevocationState, RevocationView};
-use crate::domain::clock::{Clock, Moment};
+use crate::domain::clock::{Clock, Moment, UnixMillis};
 use crate::domain::id::OrganizationId;
 use crate::domain::key::Key;
 use crate::domain::limit::Limits;
@@ -150,11 +150,19 @@ impl InForce {
         self.revoke(seq, keys, started, clock).await
     }
 
-    /// Returns when everything that was counted before is on record, as far as that can be had at once.
-    pub(super) async fn settle_counts(&self) {
+    /// Returns when everything that was counted before is on record, as far as that can be had at once. Gives the instant
+    /// before which all is, or `now`.
+    pub(super) async fn settle_counts(&self, now: UnixMillis) -> UnixMillis {
         match self {
-            InForce::Here(here) => here.limiter.flush().await,
-            InForce::Fleet(desk) => desk.settle_counts().await,
+            InForce::Here(here) => {
+                here.limiter.flush().await;
+                now
+            }
+            InForce::Fleet(desk) => {
+                desk.settle_counts().await;
+                // A gateway that never counted, or whose clock is ahead, says nothing about the others.
+                desk.counted().filter(|counted| counted.0 > 0).map_or(now, |counted| counted.min(now))
+            }
         }
     }
 

@@ -215,7 +215,7 @@ impl Operations {
         let to = span.to.unwrap_or(now.unix);
         let from = span.from.unwrap_or(UnixMillis(to.0.saturating_sub(SPAN_MS)));
         let edges = edges(from, to, span.step, organization.zone.rules())?;
-        parts.in_force.settle_counts().await;
+        let as_of = parts.in_force.settle_counts(now.unix).await;
         let now = parts.clock.now();
         let limits = parts.in_force.uses(&key, &hash, &organization, now).await?;
         let limits = limits.into_iter().map(LimitView::from).collect();
@@ -227,7 +227,7 @@ impl Operations {
         let series = edges.iter().zip(&buckets).map(|(at, counts)| UsagePoint::new(*at, counts)).collect();
         let routes = usage.routes.into_iter().map(|(route, requests)| RouteUse { route, requests }).collect();
         let agents = usage.agents.into_iter().map(|(agent, requests)| AgentUse { agent, requests }).collect();
-        Ok(UsageView { as_of: Instant(now.unix), limits, totals, series, routes, agents })
+        Ok(UsageView { as_of: Instant(as_of), limits, totals, series, routes, agents })
     }
 
     /// How many requests each key of an organization had (admitted or refused) in each of the last 24 hours by the
@@ -253,7 +253,7 @@ impl Operations {
                 break;
             }
         }
-        parts.in_force.settle_counts().await;
+        parts.in_force.settle_counts(parts.clock.now().unix).await;
         let this_hour = began(parts.clock.now().unix, Step::Hour, found.zone.rules())?;
         // Hours of sixty minutes, back from this one: clocks that change give one of them another name.
         let hour = u64::from(HOUR_MS);
@@ -283,7 +283,7 @@ impl Operations {
         let parts = &self.0;
         let key = self.read_key(caller, organization, key).await?.id;
         let organization = self.organization_of(organization).await?;
-        parts.in_force.settle_counts().await;
+        parts.in_force.settle_counts(parts.clock.now().unix).await;
         let midnight = began(parts.clock.now().unix, Step::Day, organization.zone.rules())?;
         Ok(parts.database.requests_since(key, midnight).await?)
     }

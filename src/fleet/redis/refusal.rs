@@ -63,7 +63,7 @@ impl From<RedisError> for Failure {
 const PASSWORD: &str =
     "it does not accept the user or the password: look at fleet.redis and fleet.password_file";
 const RIGHTS: &str = "the user lacks a right: compare its rules with those in docs/fleet.md";
-const CLUSTER: &str = "it is a node of a cluster: write redis+cluster:// in fleet.redis";
+const CLUSTER: &str = "the cluster is moving this part of it, or it is a cluster and fleet.redis does not begin with redis+cluster://";
 
 /// Codes of Redis' errors and what to do about them.
 const KNOWN: &[(&str, &str)] = &[

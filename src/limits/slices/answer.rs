@@ -11,7 +11,8 @@ use super::holding::{Holding, Sent, Terms};
 use super::size;
 use super::standing::FLOWS_AFTER_NS;
 use crate::domain::clock::Moment;
-use crate::limits::quota::{QuotaLease, Span};
+use crate::limits::quota::{QuotaLease, Span, Standing};
+use crate::limits::rate::Take;
 
 /// Where all is granted and others have not used what they hold, the ledger is asked again after so long.
 const AGAIN_NS: u64 = 1_000_000_000;
@@ -111,14 +112,19 @@ impl Holding {
         }
         // What flowed in here since the ask was made is not in the answer.
         let granted = spent.saturating_add(answer.own).saturating_add(self.refilled);
-        match shares.tokens.load_full() {
-            Some(lease) if granted >= lease.granted() => lease.grant(granted),
-            held => {
-                let used = held.map_or(0, |lease| lease.retire().unwrap_or(0));
-                let lease = QuotaLease::new(Span::ALWAYS, used, true);
-                lease.grant(granted.max(used));
-                shares.tokens.store(Some(Arc::new(lease)));
+        let (used, granted) = match shares.tokens.load_full() {
+            Some(lease) if granted >= lease.granted() => {
+                lease.grant(granted);
+                (0, None)
             }
+            Some(lease) => (lease.retire().unwrap_or(0), Some(granted)),
+            // What was in hand when the ask was made was let go of since, and goes back with the next one.
+            None => (0, Some(answer.own.saturating_sub(part.held))),
+        };
+        if let Some(granted) = granted {
+            let lease = QuotaLease::new(Span::ALWAYS, used, true);
+            lease.grant(granted.max(used));
+            shares.tokens.store(Some(Arc::new(lease)));
         }
         shares.left.store(answer.left, Ordering::Relaxed);
         let empty = answer.left == 0;
@@ -143,7 +149,27 @@ impl Holding {
     /// Sees to an account whose ledger does not answer, or may not grant.
     pub(super) fn without(&mut self, terms: &Terms) {
         self.flow_in(terms);
-        self.lack(terms.now, LACKS_NS);
+        // Where every part can be decided here, requests are: the next token is waited for, and nothing is refused that
+        // has flowed in meanwhile.
+        self.lack(terms.now, if self.decides(terms.now) { 0 } else { LACKS_NS });
+    }
+
+    /// Whether the next request can be admitted, or refused by its limit, with what is here.
+    fn decides(&self, now: Moment) -> bool {
+        let shares = self.account.shares();
+        let rate = self.limits.rate().is_none_or(|rule| {
+            let tokens = shares.tokens.load();
+            shares.peek(rule, tokens.as_deref(), now.mono_ns) != Take::NotGranted
+        });
+        let quotas = self.limits.quotas().iter().all(|quota| {
+            let lease = self.account.quota(quota.per).load();
+            lease.as_ref().is_some_and(|lease| lease.standing(quota.requests, now) != Standing::Lapsed)
+        });
+        let places = self.limits.limits().concurrency.is_none_or(|limit| {
+            now.mono_ns < shares.valid_until_ns.load(Ordering::Relaxed)
+                && self.account.in_flight() < self.account.places().min(limit)
+        });
+        rate && quotas && places
     }
 
     /// Lets this gateway's share of the rate flow in, up to what the ledger believes to be in its hand: so the bucket

@@ -16,7 +16,6 @@ use crate::domain::limit::Quota;
 use crate::limits::account::Account;
 use crate::limits::calendar::window_at;
 use crate::limits::effective::{EffectiveLimits, RateRule};
-use crate::limits::ledger::UsageBook;
 use crate::limits::quota::{QuotaLease, Span, Standing};
 
 /// What is not used for so long is given back.
@@ -49,6 +48,8 @@ pub(super) struct Holding {
     pub(super) unrecorded: u64,
     pub(super) pending: Option<Sent>,
     pub(super) flying: bool,
+    /// Whether what is under way has to be let go of when it lands.
+    pub(super) lapsed: bool,
     pub(super) queued: bool,
     /// Whether more is wished for, rather than only to tell what is.
     pub(super) grows: bool,
@@ -85,6 +86,7 @@ impl Holding {
             unrecorded: 0,
             pending: None,
             flying: false,
+            lapsed: false,
             queued: false,
             grows: false,
             waiting: 0,
@@ -255,14 +257,6 @@ impl Holding {
         (self.returned, self.refilled) = (0, 0);
     }
 
-    /// Prepares to tell a new lineage what is held here. `unrecorded` requests of this key may not be in SQL.
-    pub(super) fn redeclare(&mut self, unrecorded: u64) {
-        (self.pending, self.first, self.unrecorded) = (None, true, unrecorded);
-        self.renumber(|used, unspent| (used.min(unrecorded), unspent));
-        (self.returned, self.refilled, self.believed) = (0, 0, [(0, 0); 5]);
-        self.places = 0;
-    }
-
     /// Whether a new lineage has to be told of this account.
     pub(super) fn is_empty(&self) -> bool {
         self.pending.is_none() && self.outstanding == 0 && self.tokens == 0 && self.account.places() == 0
@@ -317,21 +311,4 @@ impl Holding {
             let _ = told.send(());
         }
     }
-}
-
-/// Requests of this key that SQL may not have: not handed over yet, or handed over and on their way.
-pub(super) fn unrecorded<B: UsageBook>(holding: &Holding, book: &B) -> u64 {
-    let (here, _) = holding.account.unrecorded();
-    here.admitted().saturating_add(book.unrecorded(holding.account.key()))
-}
-
-/// Says whether there is something to tell the lineage `epoch`.
-pub(super) fn redeclare<B: UsageBook>(holding: &mut Holding, book: &B, epoch: u64) -> bool {
-    let unrecorded = unrecorded(holding, book);
-    let tells = unrecorded > 0 || !holding.is_empty();
-    holding.redeclare(unrecorded);
-    if !tells {
-        holding.epoch = epoch;
-    }
-    tells
 }

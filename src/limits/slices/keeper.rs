@@ -16,8 +16,9 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::ask::{SliceAnswer, SliceAsk, SliceError, SliceLedger};
-use super::holding::{Holding, Terms, redeclare, unrecorded};
+use super::holding::{Holding, Terms};
 use super::lane::{self, Lane};
+use super::lineage::unrecorded;
 use super::standing::{FleetLines, FleetView, Seat};
 use crate::domain::clock::Clock;
 use crate::domain::id::KeyId;
@@ -32,8 +33,6 @@ const DEMANDS_MAX: usize = 512;
 const LOOK_NS: u64 = 5_000_000_000;
 /// Longest that nothing is looked at.
 const TICK: Duration = Duration::from_millis(500);
-/// Tries to give back on leaving.
-const LAST_TRIES: u32 = 3;
 
 /// Asks for slices in batches, records counts, and gives back what was not spent.
 #[derive(Debug)]
@@ -82,6 +81,7 @@ impl FleetKeeper {
             lines,
             holdings: HashMap::new(),
             undeclared: 0,
+            lapsing: 0,
             lanes,
             looks: BinaryHeap::new(),
             number: 0,
@@ -94,28 +94,30 @@ impl FleetKeeper {
 }
 
 /// An exchange that has ended.
-struct Landed {
-    lane: usize,
-    keys: Vec<KeyId>,
-    answers: Result<Vec<SliceAnswer>, SliceError>,
+pub(super) struct Landed {
+    pub(super) lane: usize,
+    pub(super) keys: Vec<KeyId>,
+    pub(super) answers: Result<Vec<SliceAnswer>, SliceError>,
 }
 
-struct Work<S, B> {
-    ledger: Arc<S>,
-    book: Arc<B>,
-    clock: Clock,
-    seat: Seat,
-    view: FleetView,
-    lines: Arc<Lines>,
-    holdings: HashMap<KeyId, Holding>,
+pub(super) struct Work<S, B> {
+    pub(super) ledger: Arc<S>,
+    pub(super) book: Arc<B>,
+    pub(super) clock: Clock,
+    pub(super) seat: Seat,
+    pub(super) view: FleetView,
+    pub(super) lines: Arc<Lines>,
+    pub(super) holdings: HashMap<KeyId, Holding>,
     /// Holdings that the lineage has not been told of.
-    undeclared: usize,
-    lanes: Vec<Lane>,
+    pub(super) undeclared: usize,
+    /// Holdings that have to let go of what an exchange under way brings.
+    pub(super) lapsing: usize,
+    pub(super) lanes: Vec<Lane>,
     /// When to look at which account; each that is held is here once.
-    looks: BinaryHeap<Reverse<(u64, KeyId)>>,
-    number: u64,
-    outstanding: u64,
-    flights: JoinSet<Landed>,
+    pub(super) looks: BinaryHeap<Reverse<(u64, KeyId)>>,
+    pub(super) number: u64,
+    pub(super) outstanding: u64,
+    pub(super) flights: JoinSet<Landed>,
 }
 
 impl<S: SliceLedger, B: UsageBook> Work<S, B> {
@@ -152,44 +154,18 @@ impl<S: SliceLedger, B: UsageBook> Work<S, B> {
         self.give_back_all().await;
     }
 
-    fn fleet(lines: &Lines) -> &FleetLines {
+    pub(super) fn fleet(lines: &Lines) -> &FleetLines {
         static ALONE: FleetLines = FleetLines::new();
         lines.fleet.as_ref().unwrap_or(&ALONE)
     }
 
-    fn terms(&self) -> Terms {
+    pub(super) fn terms(&self) -> Terms {
         Terms { now: self.clock.now(), seat: self.seat, view: self.view }
     }
 
     fn wake(&self) -> Instant {
         let now = Instant::now();
         self.lanes.iter().filter_map(|lane| lane.due(now)).min().unwrap_or(now + TICK).min(now + TICK)
-    }
-
-    /// Takes in what is known of the fleet. A new lineage is told of everything that is held here.
-    fn see(&mut self, view: FleetView) {
-        let anew = view.epoch != self.view.epoch;
-        self.view = view;
-        if anew {
-            self.undeclared = 0;
-            for holding in self.holdings.values_mut() {
-                if holding.flying {
-                    // Whatever is answered is of the earlier lineage: see `land`.
-                    self.undeclared += 1;
-                } else {
-                    self.undeclared += usize::from(redeclare(holding, self.book.as_ref(), view.epoch));
-                    queue(&mut self.lanes, self.ledger.as_ref(), holding, true);
-                }
-            }
-        }
-        self.note_declared();
-    }
-
-    fn note_declared(&self) {
-        if self.undeclared == 0 {
-            // Release: who sees it sees that the ledger has answered.
-            Self::fleet(&self.lines).declared.store(self.view.epoch, Ordering::Release);
-        }
     }
 
     fn place(&mut self, demand: Demand) {
@@ -223,7 +199,7 @@ impl<S: SliceLedger, B: UsageBook> Work<S, B> {
     }
 
     /// Begins the exchanges that are due, at most one on each lane.
-    fn start(&mut self) {
+    pub(super) fn start(&mut self) {
         let now = Instant::now();
         let terms = self.terms();
         for (at, lane) in self.lanes.iter_mut().enumerate() {
@@ -266,7 +242,7 @@ impl<S: SliceLedger, B: UsageBook> Work<S, B> {
         }
     }
 
-    fn land(&mut self, landed: Landed) {
+    pub(super) fn land(&mut self, landed: Landed) {
         let Landed { lane, keys, answers } = landed;
         let terms = self.terms();
         let answered = answers.is_ok();
@@ -280,38 +256,39 @@ impl<S: SliceLedger, B: UsageBook> Work<S, B> {
         for key in keys {
             let (Some(holding), answer) = (self.holdings.get_mut(&key), answers.next()) else { continue };
             holding.flying = false;
+            let undeclared = holding.epoch != terms.view.epoch;
             let stale = holding.pending.as_ref().is_some_and(|sent| sent.ask.epoch != terms.view.epoch);
             let mut again = true;
-            if stale {
-                // It was of an earlier lineage, and counted among those that are not declared.
-                let tells = redeclare(holding, self.book.as_ref(), terms.view.epoch);
-                self.undeclared -= usize::from(!tells && self.undeclared > 0);
-            } else if let Some(answer) = answer
-                && let Some(sent) = holding.take_pending()
-            {
-                let declared = holding.epoch != terms.view.epoch;
-                again = holding.apply(&sent, &answer, &terms);
-                if declared && holding.epoch == terms.view.epoch {
-                    self.undeclared = self.undeclared.saturating_sub(1);
-                    again = true;
-                }
-            } else {
-                holding.without(&terms);
+            match answer.filter(|_| !stale).and_then(|answer| Some((holding.take_pending()?, answer))) {
+                Some((sent, answer)) => again = holding.apply(&sent, &answer, &terms),
+                // What was of an earlier lineage counts for nothing.
+                None if stale => {}
+                None => holding.without(&terms),
             }
-            let unspent = holding.unspent();
-            self.outstanding = (self.outstanding + unspent).saturating_sub(holding.outstanding);
-            holding.outstanding = unspent;
+            let lapsed = std::mem::take(&mut holding.lapsed);
+            if lapsed {
+                self.lapsing = self.lapsing.saturating_sub(1);
+                holding.let_go();
+            }
+            if stale || lapsed && holding.epoch != terms.view.epoch {
+                holding.redeclare(self.book.as_ref(), terms.view.epoch);
+                again = true;
+            }
+            if undeclared && holding.epoch == terms.view.epoch {
+                self.undeclared = self.undeclared.saturating_sub(1);
+                again = true;
+            }
+            again |= lapsed;
+            self.outstanding = (self.outstanding + holding.unspent()).saturating_sub(holding.outstanding);
+            holding.outstanding = holding.unspent();
+            let grows = holding.grows;
             if again {
-                let grows = holding.grows;
                 queue(&mut self.lanes, self.ledger.as_ref(), holding, true);
-                holding.tell();
-                holding.grows = grows;
-            } else {
-                holding.tell();
             }
+            holding.tell();
+            holding.grows = again && grows;
         }
-        Self::fleet(&self.lines).outstanding.store(self.outstanding, Ordering::Relaxed);
-        self.note_declared();
+        self.publish();
     }
 
     /// Looks at accounts that were not looked at for a while: gives back what is unused, and keeps what is used.
@@ -338,57 +315,9 @@ impl<S: SliceLedger, B: UsageBook> Work<S, B> {
             self.looks.push(Reverse((terms.now.mono_ns + LOOK_NS, key)));
         }
     }
-
-    async fn give_back_all(mut self) {
-        // What is under way ends by itself, in bounded time.
-        while let Some(landed) = self.flights.join_next().await {
-            if let Ok(landed) = landed {
-                self.land(landed);
-            }
-        }
-        for holding in self.holdings.values_mut() {
-            holding.retire();
-        }
-        for _ in 0..LAST_TRIES {
-            // Twice each time: what was never answered comes first.
-            for _ in 0..2 {
-                for holding in self.holdings.values_mut().filter(|holding| !holding.queued) {
-                    queue(&mut self.lanes, self.ledger.as_ref(), holding, true);
-                }
-                for lane in &mut self.lanes {
-                    lane.landed(true, Instant::now());
-                }
-                loop {
-                    self.start();
-                    let Some(landed) = self.flights.join_next().await else { break };
-                    if let Ok(landed) = landed {
-                        self.land_last(landed);
-                    }
-                }
-            }
-        }
-    }
-
-    /// As [`Work::land`], where nothing follows.
-    fn land_last(&mut self, landed: Landed) {
-        let terms = self.terms();
-        if let Some(lane) = self.lanes.get_mut(landed.lane) {
-            lane.landed(true, Instant::now());
-        }
-        let mut answers = landed.answers.unwrap_or_default().into_iter();
-        for key in landed.keys {
-            let (Some(holding), Some(answer)) = (self.holdings.get_mut(&key), answers.next()) else {
-                continue;
-            };
-            if let Some(sent) = holding.take_pending() {
-                holding.apply(&sent, &answer, &terms);
-                holding.flying = false;
-            }
-        }
-    }
 }
 
-fn queue<S: SliceLedger>(lanes: &mut [Lane], ledger: &S, holding: &mut Holding, urgent: bool) {
+pub(super) fn queue<S: SliceLedger>(lanes: &mut [Lane], ledger: &S, holding: &mut Holding, urgent: bool) {
     let key = holding.account.key();
     if (!holding.queued || urgent)
         && let Some(lane) = lanes.get_mut(ledger.lane(key))

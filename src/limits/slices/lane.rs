@@ -14,7 +14,7 @@ use crate::limits::renewal::RENEW_WAIT_MAX;
 /// Longest that renewals nobody waits for are gathered.
 const GATHER: Duration = Duration::from_millis(50);
 /// Time between two tries of a lane that fails.
-const RETRY: Duration = Duration::from_millis(250);
+pub(super) const RETRY: Duration = Duration::from_millis(250);
 /// Accounts in one exchange.
 const BATCH_MAX: usize = 256;
 

@@ -9,6 +9,8 @@ mod ask;
 mod holding;
 mod keeper;
 mod lane;
+mod leaving;
+mod lineage;
 mod record;
 mod reference;
 mod share;

@@ -31,6 +31,8 @@ pub struct FleetView {
     pub ledger_open: bool,
     /// When that sync began, on the monotonic clock.
     pub asked_at_ns: u64,
+    /// How often this gateway's trust ran out since the process began: whoever grants may have gone on without it.
+    pub lapses: u64,
 }
 
 impl Seat {
@@ -61,6 +63,7 @@ pub(crate) struct FleetLines {
     pub(crate) exchanges: AtomicU64,
     pub(crate) undecided: AtomicU64,
     pub(crate) declared: AtomicU64,
+    pub(crate) lapses_seen: AtomicU64,
 }
 
 /// How a gateway of a fleet stands with the ledger.
@@ -77,6 +80,9 @@ pub struct FleetStanding {
     /// The last epoch in which this gateway has told the ledger of everything that it holds. Until it is the hub's, the
     /// gateway must not be acknowledged as following that epoch.
     pub declared_epoch: u64,
+    /// The last of [`FleetView::lapses`] after which everything unspent was let go of. Until it is the latest, trust must
+    /// not be extended.
+    pub lapses_seen: u64,
 }
 
 impl FleetLines {
@@ -87,6 +93,7 @@ impl FleetLines {
             exchanges: AtomicU64::new(0),
             undecided: AtomicU64::new(0),
             declared: AtomicU64::new(0),
+            lapses_seen: AtomicU64::new(0),
         }
     }
 
@@ -98,6 +105,7 @@ impl FleetLines {
             exchanges: self.exchanges.load(Ordering::Relaxed),
             undecided: self.undecided.load(Ordering::Relaxed),
             declared_epoch: self.declared.load(Ordering::Acquire),
+            lapses_seen: self.lapses_seen.load(Ordering::Acquire),
         }
     }
 }

@@ -3,6 +3,9 @@
 mod admission;
 mod fleet;
 mod keeping;
+mod lapse;
+mod outage;
 pub(crate) mod scene;
 pub(crate) mod slices;
 pub(crate) mod support;
+mod uses;

@@ -46,6 +46,10 @@ pub(super) struct Way {
     pub(super) lost: AtomicU64,
     pub(super) dice: std::sync::Mutex<Dice>,
     pub(super) lanes: usize,
+    /// While set, answers are on their way.
+    pub(super) slow: watch::Sender<bool>,
+    /// Exchanges that were carried out.
+    pub(super) done: AtomicU64,
 }
 
 impl SliceLedger for Way {
@@ -59,6 +63,8 @@ impl SliceLedger for Way {
             return Err(failed());
         }
         let answers = self.ledger.exchange(asks).await;
+        self.done.fetch_add(1, Ordering::SeqCst);
+        self.slow.subscribe().wait_for(|slow| !*slow).await.unwrap();
         if second < self.lost.load(Ordering::SeqCst) { Err(failed()) } else { answers }
     }
 
@@ -89,6 +95,8 @@ pub(super) struct Scene {
     pub(super) goes_on: Duration,
     /// One gateway that is cut off from everything, and since when.
     pub(super) cut_off: Option<(usize, u64)>,
+    /// Whether Redis is away for everybody.
+    pub(super) outage: bool,
 }
 
 impl Scene {
@@ -100,9 +108,10 @@ impl Scene {
         // The lineage is old enough that buckets and windows begin as what they are.
         clock.advance(Duration::from_secs(100_000));
         let view =
-            FleetView { epoch: 1, gateways, silent: 0, ledger_open: true, asked_at_ns: clock.mono_ns() };
+            FleetView { epoch: 1, gateways, ledger_open: true, asked_at_ns: clock.mono_ns(), ..FleetView::default() };
         let goes_on = Duration::from_secs(600);
-        let mut scene = Scene { clock, ledger, view, gateways: Vec::new(), seed, goes_on, cut_off: None };
+        let mut scene =
+            Scene { clock, ledger, view, gateways: Vec::new(), seed, goes_on, cut_off: None, outage: false };
         for _ in 0..gateways {
             scene.start();
         }
@@ -124,6 +133,8 @@ impl Scene {
             lost: AtomicU64::new(0),
             dice: std::sync::Mutex::new(Dice(self.seed.wrapping_add(self.gateways.len() as u64))),
             lanes: 1 + self.gateways.len() % 3,
+            slow: watch::Sender::new(false),
+            done: AtomicU64::new(0),
         });
         let seat = Seat { gateway: GatewayId::generate(), goes_on: self.goes_on };
         let shutdown = async {
@@ -151,6 +162,9 @@ impl Scene {
     }
 
     pub(super) fn sync(&mut self) {
+        if self.outage {
+            return;
+        }
         self.view.asked_at_ns = self.clock.mono_ns();
         let cut_off_at = self.cut_off.map(|(at, _)| at);
         // The hub counts it as silent after a second, and half a second later everybody knows.
@@ -160,6 +174,21 @@ impl Scene {
             if cut_off_at != Some(at) {
                 let _ = gateway.view.send(self.view);
             }
+        }
+    }
+
+    /// Redis goes away for everybody, or comes back.
+    pub(super) fn outage(&mut self, outage: bool) {
+        self.outage = outage;
+        for gateway in &self.gateways {
+            gateway.way.undelivered.store(if outage { 1_000 } else { 0 }, Ordering::SeqCst);
+        }
+    }
+
+    /// Lets keepers work while no time passes.
+    pub(super) async fn settle(&self) {
+        for _ in 0..50 {
+            tokio::task::yield_now().await;
         }
     }
 

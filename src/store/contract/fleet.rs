@@ -90,12 +90,12 @@ pub(super) async fn gateways_are_known_until_they_leave_or_are_long_silent(datab
     let now = SeenGateway { first_seen: NOW, ..later };
     assert_eq!(database.known_gateways().await.unwrap(), [now, two.clone()], "the latest sign holds");
     database.gateway_left(one.gateway).await.unwrap();
-    assert_eq!(database.known_gateways().await.unwrap(), [two.clone()]);
-    assert!(database.remember_gateways(&[one.clone()], 0).await.unwrap());
+    assert_eq!(database.known_gateways().await.unwrap(), std::slice::from_ref(&two));
+    assert!(database.remember_gateways(std::slice::from_ref(&one), 0).await.unwrap());
     assert_eq!(database.known_gateways().await.unwrap().len(), 2, "it was given up and came back");
     database.gateway_left(one.gateway).await.unwrap();
     let epoch = database.next_epoch().await.unwrap();
-    assert!(!database.remember_gateways(&[one.clone()], epoch - 1).await.unwrap());
+    assert!(!database.remember_gateways(std::slice::from_ref(&one), epoch - 1).await.unwrap());
     assert_eq!(
         database.known_gateways().await.unwrap(),
         [two],

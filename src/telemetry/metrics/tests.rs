@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::super::exposition::flaw;
 use super::*;
 use crate::domain::id::{KeyId, OrganizationId};
 use crate::domain::limit::Limits;

@@ -25,6 +25,7 @@ fn registered(name: &str) -> Registered {
             applied: Some(HEAD),
             declared: HEAD.epoch,
             outstanding: 310,
+            counted: UnixMillis(0),
         },
     }
 }

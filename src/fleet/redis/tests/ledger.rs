@@ -1,14 +1,22 @@
 //! The ledger in Redis: it keeps the contract, and answers as the rules in Rust do.
 
+use std::sync::Arc;
+
+use tokio::sync::{oneshot, watch};
+
 use super::fleet;
 use super::servers::{Cluster, RedisServer};
-use crate::domain::clock::UnixMillis;
-use crate::domain::id::KeyId;
+use crate::domain::clock::{Clock, UnixMillis};
+use crate::domain::id::{GatewayId, KeyId};
+use crate::domain::limit::Window;
+use crate::fleet::FleetBook;
 use crate::fleet::hub::{Hub, Lease};
 use crate::fleet::redis::{RedisHub, RedisLedger};
 use crate::limits::slices::*;
 use crate::limits::tests::scene::Dice;
 use crate::limits::tests::slices::{Players, holds};
+use crate::limits::tests::support::{compiled, quota};
+use crate::limits::{Account, Admission, EffectiveLimits, Limiter, Seat};
 
 /// The hub and its ledger, at an epoch that is open, and the prefix of their names.
 async fn opened(url: &str, epoch: u64) -> (RedisHub, RedisLedger, String) {
@@ -147,4 +155,66 @@ async fn redis_counts_exactly_at_the_edges() {
         ledger.put_floors(1, &[floor]).await.unwrap();
         players.key = KeyId::generate();
     }
+}
+
+/// A gateway's half: its limiter, and how to have its keeper leave.
+struct Gateway {
+    limiter: Limiter,
+    account: Arc<Account>,
+    keeper: tokio::task::JoinHandle<()>,
+    leave: oneshot::Sender<()>,
+}
+
+impl Gateway {
+    fn begin(ledger: &RedisLedger, key: KeyId, views: watch::Receiver<FleetView>) -> Gateway {
+        let (limiter, keeper) = Limiter::fleet();
+        let (leave, left) = oneshot::channel::<()>();
+        let seat = Seat { gateway: GatewayId::generate(), goes_on: std::time::Duration::from_secs(600) };
+        let (ledger, book) = (Arc::new(ledger.clone()), Arc::new(FleetBook::default()));
+        let keeper = tokio::spawn(keeper.run(ledger, book, Clock::system(), seat, views, async {
+            let _ = left.await;
+        }));
+        Gateway { limiter, account: Arc::new(Account::new(key)), keeper, leave }
+    }
+
+    async fn admitted(&self, limits: &Arc<EffectiveLimits>, tries: u64) -> u64 {
+        let mut admitted = 0;
+        for _ in 0..tries {
+            admitted += loop {
+                match self.limiter.admit(&self.account, limits, Clock::system().now()) {
+                    Admission::Admitted(_) => break 1,
+                    Admission::Denied(_) => break 0,
+                    Admission::NeedsLease(wait) => wait.ready().await,
+                }
+            };
+        }
+        admitted
+    }
+}
+
+#[tokio::test]
+async fn gateways_over_a_real_redis_spend_a_quota_to_the_last_request_and_leave_nothing_behind() {
+    let server = RedisServer::start();
+    let (_, ledger, _) = opened(&server.url(), 1).await;
+    ledger.complete_floors(1).await.unwrap();
+    let clock = Clock::system();
+    let view = FleetView {
+        epoch: 1,
+        gateways: 2,
+        ledger_open: true,
+        asked_at_ns: clock.mono_ns(),
+        ..FleetView::default()
+    };
+    let (_told, views) = watch::channel(view);
+    let (key, limits) = (KeyId::generate(), compiled(&quota(300, Window::Month)));
+    let [first, second] = [0, 1].map(|_| Gateway::begin(&ledger, key, views.clone()));
+    let mut admitted = first.admitted(&limits, 101).await + second.admitted(&limits, 20).await;
+    assert_eq!(admitted, 121);
+    first.leave.send(()).unwrap();
+    first.keeper.await.unwrap();
+    admitted += second.admitted(&limits, 400).await;
+    assert_eq!(admitted, 300);
+    let (record, now_us) = ledger.account(key).await.unwrap().unwrap();
+    assert_eq!(record.windows[4].unwrap().total, 300);
+    assert_eq!(record.stranded(UnixMillis(now_us / 1_000)), 0);
 }

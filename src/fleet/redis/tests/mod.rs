@@ -15,6 +15,7 @@ use servers::{Cluster, RedisServer, Sentinels};
 
 use super::RedisHub;
 use crate::config::{Fleet, load_str};
+use crate::domain::clock::UnixMillis;
 use crate::domain::id::{AgentId, GatewayId, KeyId, OrganizationId};
 use crate::domain::limit::Limits;
 use crate::domain::scope::Access;
@@ -84,6 +85,7 @@ fn beat(gateway: GatewayId, number: u64, applied: Option<Position>) -> Beat {
         applied,
         declared: 0,
         outstanding: 7,
+        counted: UnixMillis(0),
     };
     Beat { gateway, number, presence }
 }
