@@ -18,6 +18,8 @@ mod container;
 #[cfg(test)]
 mod dashboard;
 #[cfg(test)]
+mod documents;
+#[cfg(test)]
 mod files;
 #[cfg(test)]
 mod prometheus;

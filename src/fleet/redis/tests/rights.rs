@@ -38,26 +38,26 @@ fn the_documented_rights_name_every_command_of_every_script() {
     }
 }
 
-#[tokio::test]
-async fn the_documented_rights_are_enough_and_none_of_them_reaches_other_keys() {
-    let server = RedisServer::start();
+/// Makes a user with exactly the documented rights and the password `hunter2`.
+fn grant(server: &RedisServer) {
     let mut line = documented_line();
     let password = line.iter_mut().find(|rule| rule.starts_with('>')).unwrap();
     *password = ">hunter2".into();
     let mut command = vec!["acl", "setuser"];
     command.extend(line.iter().skip(1).map(String::as_str));
     assert_eq!(server.command(&command), "OK");
-    let url = server.url().replace("redis://", "redis://keystile@");
-    let settings = Fleet { key_prefix: "keystile".into(), ..fleet(&url, "password: hunter2") };
-    let hub = RedisHub::new(&settings).unwrap();
+}
+
+/// Everything that gateways and consoles ask of Redis.
+async fn everything(hub: &RedisHub) {
     let gateway = GatewayId::generate();
     let organization = organization(OrganizationId::generate(), "acme");
-    open(&hub, FIRST, 0, &[key(KeyId::generate(), "a"), organization.clone()]).await;
+    open(hub, FIRST, 0, &[key(KeyId::generate(), "a"), organization.clone()]).await;
     let gone = Record::KeyGone { id: KeyId::generate(), hash: "a".into() };
     let Record::Organization(named) = &organization else { unreachable!() };
     let change = entry(1, vec![key(KeyId::generate(), "b"), gone, Record::OrganizationGone(named.id)]);
     hub.publish(FIRST, &[change]).await.unwrap();
-    assert_eq!(table(&hub, 1).await.unwrap().len(), 2);
+    assert_eq!(table(hub, 1).await.unwrap().len(), 2);
     assert_eq!(hub.changes(at(1, 0), Duration::from_millis(10)).await.unwrap().len(), 1);
     hub.open_ledger(FIRST).await.unwrap();
     assert!(hub.sync(&beat(gateway, 1, None)).await.unwrap().ledger_open);
@@ -69,13 +69,34 @@ async fn the_documented_rights_are_enough_and_none_of_them_reaches_other_keys() 
     hub.drop_usage(&[taken[0].id.clone()], &[(gateway, 1)]).await.unwrap();
     hub.want_floors(&[KeyId::generate()]).await.unwrap();
     hub.take_wanted(1).await.unwrap();
-    open(&hub, Lease { term: 1, epoch: 2 }, 1, &[]).await;
+    open(hub, Lease { term: 1, epoch: 2 }, 1, &[]).await;
     assert!(hub.state().await.unwrap().unwrap().vouched);
     hub.leave(gateway).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_documented_rights_are_enough_and_none_of_them_reaches_other_keys() {
+    let server = RedisServer::start();
+    grant(&server);
+    let url = server.url().replace("redis://", "redis://keystile@");
+    let settings = Fleet { key_prefix: "keystile".into(), ..fleet(&url, "password: hunter2") };
+    everything(&RedisHub::new(&settings).unwrap()).await;
     assert_eq!(server.command(&["acl", "log"]), "", "nothing that the program does was refused");
     let elsewhere = RedisHub::new(&Fleet { key_prefix: "other".into(), ..settings }).unwrap();
     let refused = elsewhere.state().await.unwrap_err().to_string();
     assert!(refused.contains("lacks a right"), "{refused}");
+}
+
+#[tokio::test]
+async fn the_documented_rights_are_enough_in_a_cluster() {
+    let mut cluster = Cluster::start();
+    let url = cluster.url().replace("redis+cluster://", "redis+cluster://keystile@");
+    cluster.servers().iter().for_each(grant);
+    let settings = Fleet { key_prefix: "keystile".into(), ..fleet(&url, "password: hunter2") };
+    everything(&RedisHub::new(&settings).unwrap()).await;
+    for server in cluster.servers() {
+        assert_eq!(server.command(&["acl", "log"]), "", "nothing that the program does was refused");
+    }
 }
 
 #[tokio::test]
