@@ -153,7 +153,11 @@ async fn an_answer_of_an_earlier_lineage_grants_nothing_in_the_next() {
     scene.view = FleetView { epoch: 2, ledger_open: false, ..scene.view };
     scene.sync();
     scene.settle().await;
-    assert_ne!(scene.gateways[0].limiter.fleet_standing().unwrap().declared_epoch, 2, "it has said nothing yet");
+    assert_ne!(
+        scene.gateways[0].limiter.fleet_standing().unwrap().declared_epoch,
+        2,
+        "it has said nothing yet"
+    );
     scene.gateways[0].way.slow.send_replace(false);
     scene.settle().await;
     assert_eq!(scene.gateways[0].limiter.fleet_standing().unwrap().declared_epoch, 2);

@@ -107,8 +107,13 @@ impl Scene {
         ledger.begin(1);
         // The lineage is old enough that buckets and windows begin as what they are.
         clock.advance(Duration::from_secs(100_000));
-        let view =
-            FleetView { epoch: 1, gateways, ledger_open: true, asked_at_ns: clock.mono_ns(), ..FleetView::default() };
+        let view = FleetView {
+            epoch: 1,
+            gateways,
+            ledger_open: true,
+            asked_at_ns: clock.mono_ns(),
+            ..FleetView::default()
+        };
         let goes_on = Duration::from_secs(600);
         let mut scene =
             Scene { clock, ledger, view, gateways: Vec::new(), seed, goes_on, cut_off: None, outage: false };
