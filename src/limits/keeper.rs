@@ -109,18 +109,23 @@ impl<L: UsageBook> Desk<L> {
         match result {
             Ok(value) => {
                 if self.lines.failing.swap(false, Ordering::Relaxed) {
-                    tracing::info!(
-                        "the ledger's store works again; what was counted meanwhile is being recorded"
-                    );
+                    tracing::info!("counts reach the record again; what was counted meanwhile follows");
                 }
                 Some(value)
             }
             Err(error) => {
                 if !self.lines.failing.swap(true, Ordering::Relaxed) {
-                    tracing::error!(
-                        %error, doing,
-                        "the ledger's store fails: limits are kept in memory and would be forgotten by a crash"
-                    );
+                    match self.lines.fleet {
+                        None => tracing::error!(
+                            %error, doing,
+                            "the ledger's store fails: limits are kept in memory and would be forgotten by a crash"
+                        ),
+                        // Limits are the fleet's ledger's.
+                        Some(_) => tracing::error!(
+                            %error, doing,
+                            "counts of requests wait in this process to be recorded: a crash would lose them"
+                        ),
+                    }
                 }
                 None
             }

@@ -29,6 +29,8 @@ const UNDER_WAY_MAX: usize = 256;
 const ANSWER: Duration = Duration::from_millis(500);
 /// For the answer to a call in a cluster, which may have to be asked at another server.
 const ANSWER_OF_CLUSTER: Duration = Duration::from_millis(1_500);
+/// A call that is given up sooner says nothing about Redis.
+const PATIENCE: Duration = Duration::from_millis(200);
 /// A batch with more arguments than this carries many records.
 const BULK_ARGS: usize = 500;
 /// For the answer to a call that carries thousands of records.
@@ -183,7 +185,9 @@ impl Redis {
             connecting.unwrap_or_else(|_| Err(Failure::silent("it takes no connection in time")));
         // Whatever keeps a connection from coming about, trying again at once will not help.
         let opened = connecting.inspect_err(|_| self.failed(None))?;
+        let waiting = Waiting::begin(self);
         let answer = timeout(limit, call(opened.wire.clone())).await;
+        waiting.end();
         let outcome = answer.unwrap_or_else(|_| Err(Failure::silent("no answer in time")));
         match &outcome {
             Ok(_) => self.succeeded(),
@@ -258,6 +262,32 @@ impl Redis {
 
     fn reader(&self) -> MutexGuard<'_, (Option<Wire>, Breaker)> {
         self.0.reader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A call that waits for its answer. Where whoever made it gives it up after a while, that is a failure too; otherwise
+/// callers who are less patient than [`ANSWER`] would find a Redis that hangs as often as they ask.
+struct Waiting<'a> {
+    /// Not in a cluster, where one server that hangs must not shut the way to the others.
+    redis: Option<&'a Redis>,
+    since: Instant,
+}
+
+impl<'a> Waiting<'a> {
+    fn begin(redis: &'a Redis) -> Waiting<'a> {
+        Waiting { redis: Some(redis).filter(|redis| !redis.0.server.is_cluster()), since: now() }
+    }
+
+    fn end(mut self) {
+        self.redis = None;
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(redis) = self.redis.filter(|_| self.since.elapsed() >= PATIENCE) {
+            redis.failed(None);
+        }
     }
 }
 

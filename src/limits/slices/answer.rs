@@ -46,6 +46,8 @@ impl Holding {
                 self.epoch = sent.ask.epoch;
                 self.asked_at_ns = sent.at_ns;
                 if *needs_floor {
+                    // A bucket that is not known yet only looks empty.
+                    self.account.shares().tokens_again_ns.store(0, Ordering::Relaxed);
                     self.lack(now, FLOOR_NS);
                 }
                 false

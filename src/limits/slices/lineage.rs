@@ -68,6 +68,7 @@ impl Holding {
         self.renumber(|used, _| (used, 0));
         self.returned += self.take_tokens();
         self.account.set_places(0);
+        self.grows = false;
     }
 
     /// Prepares to tell the lineage `epoch` what is held here; where that is nothing, it is told already.

@@ -10,8 +10,9 @@ use crate::limits::effective::RateRule;
 const UNKNOWN: u64 = 8;
 /// Seconds of recent use in a slice of a quota: what is stranded where a gateway dies.
 const QUOTA_S: u64 = 60;
-/// Seconds of recent use in a slice of a rate.
-const RATE_S: u64 = 2;
+/// Seconds of recent use in a slice of a rate. More is asked for when half of it is left, and that has to last until a
+/// gateway that is cut off may let its share flow in.
+const RATE_S: u64 = 5;
 /// Use is measured over at least so long.
 const MEASURED_NS: u64 = 200_000_000;
 /// Most time units of a full bucket: half of what the ledger counts exactly.
@@ -63,9 +64,9 @@ impl Pace {
         self.in_seconds(QUOTA_S).min(left / (4 * gateways.max(1))).max(1)
     }
 
-    /// Tokens to have in hand.
+    /// Tokens to have in hand. A quarter of the bucket stays for whoever needs it first.
     pub(super) fn of_rate(&self, burst: u64, gateways: u64) -> u64 {
-        self.in_seconds(RATE_S).min(burst / (2 * gateways.max(1))).max(1)
+        self.in_seconds(RATE_S).min(burst / 4 * 3 / gateways.max(1)).max(1)
     }
 }
 

@@ -103,7 +103,8 @@ async fn ask_slowly(scene: &mut Scene, key: KeyId, limits: &Arc<EffectiveLimits>
     let (mut admitted, before) = (0, way.done.load(Ordering::SeqCst));
     while way.done.load(Ordering::SeqCst) == before {
         admitted += scene.admitted(0, key, limits, 1).await;
-        scene.pass(Duration::from_millis(10)).await;
+        // Longer than renewals are gathered, and shorter than an answer is waited for.
+        scene.pass(Duration::from_millis(60)).await;
         assert!(admitted < QUOTA, "it asks for more some time");
     }
     admitted

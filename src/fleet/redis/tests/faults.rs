@@ -131,6 +131,22 @@ async fn a_stopped_server_fails_calls_in_bounded_time_and_opens_the_breaker_unti
 }
 
 #[tokio::test]
+async fn callers_who_give_up_before_the_bound_find_the_breaker_open_too() {
+    let server = RedisServer::start();
+    let hub = hub(&server.url());
+    open(&hub, FIRST, 0, &[]).await;
+    server.stop_process();
+    for _ in 0..3 {
+        let given_up = tokio::time::timeout(Duration::from_millis(300), hub.state()).await;
+        assert!(given_up.is_err(), "{given_up:?}");
+    }
+    assert!(hub.counters().breaker_open());
+    server.resume();
+    until(async || hub.state().await, Result::is_ok).await.unwrap();
+    assert!(!hub.counters().breaker_open());
+}
+
+#[tokio::test]
 async fn a_server_that_is_not_there_is_told_with_its_address() {
     let port = servers::free_port();
     let hub = hub(&format!("redis://127.0.0.1:{port}"));
