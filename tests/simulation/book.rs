@@ -81,6 +81,11 @@ impl Book {
         self.pending.keys().copied().collect()
     }
 
+    /// Whether that pending change deletes a key.
+    pub(crate) fn is_deletion(&self, seq: u64) -> bool {
+        self.pending.get(&seq).is_some_and(|act| act.is_deletion)
+    }
+
     pub(crate) fn revoked(&self) -> usize {
         self.gone.len()
     }

@@ -10,7 +10,7 @@ use keystile::fleet::hub::{Entry, Position, Presence, Record, SILENT_AFTER};
 use super::wire::{Answer, Request, Right, Sign};
 
 /// Records on a page: few, so that tables have several.
-const PAGE: u64 = 3;
+const PAGE: usize = 3;
 
 /// Which server process writes which history of contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,18 +19,32 @@ pub(crate) struct Stamp {
     pub(crate) history: u64,
 }
 
+/// Which stamps a server takes for its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Belief {
+    /// Its own.
+    Sound,
+    /// A planted fault: all of them.
+    Any,
+    /// A planted fault: those of the same process, whatever history it wrote.
+    SameProcess,
+}
+
 /// Who looks at the contents, and how.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reader {
     pub(crate) me: Stamp,
-    /// A planted fault: everything is vouched for, whoever wrote it.
-    pub(crate) is_credulous: bool,
+    pub(crate) belief: Belief,
     pub(crate) now_ms: u64,
 }
 
 impl Reader {
     fn vouches(&self, stamp: Stamp) -> bool {
-        self.is_credulous || stamp == self.me
+        match self.belief {
+            Belief::Sound => stamp == self.me,
+            Belief::Any => true,
+            Belief::SameProcess => stamp.run == self.me.run,
+        }
     }
 }
 
@@ -50,7 +64,7 @@ struct Part<I> {
     records: BTreeMap<I, Record>,
 }
 
-impl<I> Part<I> {
+impl<I: ToString> Part<I> {
     fn new(right: Right, stamp: Stamp) -> Part<I> {
         let Right { attempt, term, .. } = right;
         Part { attempt, term, stamp, open: false, last: 0, records: BTreeMap::new() }
@@ -68,11 +82,20 @@ impl<I> Part<I> {
         if !reader.vouches(self.stamp) || !self.open {
             return Answer::Unvouched;
         }
-        let records: Vec<Record> =
-            self.records.values().skip(cursor as usize).take(PAGE as usize).cloned().collect();
-        let next = Some(cursor + PAGE).filter(|next| (*next as usize) < self.records.len());
+        // By what a record is and not by how many are before it: whoever is there all the while must not be passed over.
+        let numbers = self.records.iter().map(|(id, record)| (number(id), record));
+        let mut rest = numbers.skip_while(|(number, _)| *number < cursor);
+        let records = rest.by_ref().take(PAGE).map(|(_, record)| record.clone()).collect();
+        let next = rest.next().map(|(number, _)| number);
         Answer::Page { records, next }
     }
+}
+
+/// The number by which the test told this id from others of its kind.
+fn number(id: &impl ToString) -> u64 {
+    let text = id.to_string();
+    let (_, digits) = text.rsplit_once('-').unwrap();
+    u64::from_str_radix(digits, 16).unwrap()
 }
 
 #[derive(Debug, Clone)]

@@ -20,6 +20,10 @@ use super::hub::{SimHub, View};
 use super::trace::Trace;
 use super::truth::{SimTruth, Sql};
 
+/// How long operators wait for a change to reach all gateways.
+const DELETION_WAIT: Duration = Duration::from_millis(1_000);
+const CREATION_WAIT: Duration = Duration::from_millis(300);
+
 /// The fleet's configuration in a run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules {
@@ -28,6 +32,8 @@ pub(crate) struct Rules {
     pub(crate) overlap: Duration,
     /// A planted fault, see [`SimHub::new`].
     pub(crate) gateways_are_hasty: bool,
+    /// A planted fault, see [`SimTruth::new`].
+    pub(crate) truth_is_gullible: bool,
 }
 
 /// What all hosts of a run share.
@@ -112,12 +118,15 @@ pub(crate) async fn gateway(seat: Seat, stage: Stage) -> turmoil::Result {
 
 /// A console, for ever.
 pub(crate) async fn console(seat: Seat, stage: Stage, chance: Arc<Mutex<Chance>>) -> turmoil::Result {
-    let (of_truth, mut of_operator) = {
+    let (of_truth, mut of_operators) = {
         let mut chance = chance.lock().unwrap();
-        (chance.fork(), chance.fork())
+        (chance.fork(), [chance.fork(), chance.fork(), chance.fork()])
     };
+    let [one, two, three] = &mut of_operators;
     let hub = SimHub::new(seat.view.clone(), stage.attempts.clone(), false);
-    let truth = SimTruth::new(stage.sql.clone(), seat.number, Arc::clone(&seat.is_away), of_truth);
+    let is_gullible = stage.rules.truth_is_gullible;
+    let truth =
+        SimTruth::new(stage.sql.clone(), seat.number, Arc::clone(&seat.is_away), of_truth, is_gullible);
     let spread: GatewayId = id(2, seat.number);
     let (publisher, publishing) = Publisher::new(truth.clone(), hub.clone(), spread);
     let Rules { overlap, trust, .. } = stage.rules;
@@ -129,7 +138,9 @@ pub(crate) async fn console(seat: Seat, stage: Stage, chance: Arc<Mutex<Chance>>
         tokio::join!(
             publisher.run(publisher_leaving),
             register.run(register_leaving),
-            operate(&seat, &stage, &revoker, &mut of_operator)
+            operate(&seat, &stage, &revoker, one),
+            operate(&seat, &stage, &revoker, two),
+            operate(&seat, &stage, &revoker, three)
         );
     };
     pausable(Arc::clone(&seat.is_paused), work).await;
@@ -154,7 +165,9 @@ async fn operate(seat: &Seat, stage: &Stage, revoker: &Revoker, chance: &mut Cha
         } else {
             continue;
         };
-        let verdict = revoker.settle(seq).await;
+        let wait_max =
+            if stage.book.lock().unwrap().is_deletion(seq) { DELETION_WAIT } else { CREATION_WAIT };
+        let verdict = revoker.settle_within(seq, wait_max).await;
         stage.trace.tell(format_args!(
             "{}: change {seq}: complete {}, confirmed {} of {}, awaiting {:?}",
             seat.name, verdict.complete, verdict.confirmed, verdict.gateways, verdict.awaiting

@@ -9,8 +9,9 @@ use keystile::domain::clock::{Clock, UnixMillis};
 use keystile::keytable::Standing;
 use turmoil::Sim;
 
-use super::book::id;
+use super::book::{Act, id};
 use super::chance::Chance;
+use super::contents::Belief;
 use super::faults::{self, Ending, Fault};
 use super::hosts::{self, Rules, Seat, Stage};
 use super::hub::View;
@@ -18,6 +19,8 @@ use super::server::Server;
 use super::trace::Trace;
 use super::truth::Sql;
 
+/// Keys that there are at first.
+const KEYS: usize = 10;
 const TICK: Duration = Duration::from_millis(1);
 const SERVERS: &[&str] = &["redis-0", "redis-1"];
 const CONSOLES: &[&str] = &["console-0", "console-1"];
@@ -36,6 +39,10 @@ const RATES: std::ops::Range<u64> = 976_000..1_024_000;
 pub(crate) enum Plant {
     /// Servers vouch for whatever they hold.
     CredulousHub,
+    /// Servers vouch for what they held before another one took over for a while.
+    StampsWithoutHistory,
+    /// Gateways are remembered by the register of a server that is gone.
+    GullibleTruth,
     /// Gateways acknowledge what they have heard of and not applied.
     HastyGateways,
 }
@@ -95,6 +102,7 @@ impl Run<'_> {
             serve_for: Duration::from_millis(800 * chance.within(0..2)),
             overlap: Duration::from_millis(1_000),
             gateways_are_hasty: plant == Some(Plant::HastyGateways),
+            truth_is_gullible: plant == Some(Plant::GullibleTruth),
         };
         let stage = Stage {
             rules,
@@ -106,10 +114,14 @@ impl Run<'_> {
             published: Arc::default(),
             is_calm: Arc::default(),
         };
-        let is_credulous = plant == Some(Plant::CredulousHub);
+        let belief = match plant {
+            Some(Plant::CredulousHub) => Belief::Any,
+            Some(Plant::StampsWithoutHistory) => Belief::SameProcess,
+            Some(Plant::GullibleTruth | Plant::HastyGateways) | None => Belief::Sound,
+        };
         let servers: Vec<Server> = (1..)
             .zip(SERVERS)
-            .map(|(id, name)| Server::new(name, id, is_credulous, trace.clone(), stage.published.clone()))
+            .map(|(id, name)| Server::new(name, id, belief, trace.clone(), stage.published.clone()))
             .collect();
         for server in &servers {
             let server = server.clone();
@@ -205,7 +217,12 @@ impl Run<'_> {
     }
 
     fn play(&mut self) -> Result<Duration, String> {
-        // The first key is there before anybody asks.
+        for _ in 0..KEYS {
+            let mut book = self.stage.book.lock().unwrap();
+            let key = book.new_key(self.stage.sql.organization());
+            let act = Act { key: key.id, is_deletion: false };
+            book.committed(self.stage.sql.create(key), act);
+        }
         self.stage.is_calm.store(true, Relaxed);
         self.settle(START_MAX)?;
         self.stage.is_calm.store(false, Relaxed);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use turmoil::net::{TcpListener, TcpStream};
 
-use super::contents::{Contents, Reader, Stamp};
+use super::contents::{Belief, Contents, Reader, Stamp};
 use super::trace::Trace;
 use super::wire::{self, Answer, Request};
 
@@ -34,22 +34,22 @@ struct Process {
     /// What the contents were before the last writes, the oldest first.
     past: VecDeque<Contents>,
     takes_writes: bool,
-    is_credulous: bool,
+    belief: Belief,
 }
 
 impl Server {
-    /// A server whose first process and history have the number `id`. A credulous one vouches for whatever it holds.
+    /// A server whose first process and history have the number `id`. It vouches for what `belief` says.
     /// `published` counts the steps of publishing that are asked for.
     pub(crate) fn new(
         name: &'static str,
         id: u64,
-        is_credulous: bool,
+        belief: Belief,
         trace: Trace,
         published: Arc<AtomicU64>,
     ) -> Server {
         let stamp = Stamp { run: id, history: id };
         let (contents, past) = (Contents::default(), VecDeque::new());
-        let process = Process { stamp, contents, past, takes_writes: true, is_credulous };
+        let process = Process { stamp, contents, past, takes_writes: true, belief };
         Server { name, process: Arc::new(Mutex::new(process)), trace, moved: Arc::default(), published }
     }
 
@@ -143,8 +143,7 @@ impl Server {
         if is_write && !process.takes_writes {
             return Answer::Refused("READONLY".into());
         }
-        let reader =
-            Reader { me: process.stamp, is_credulous: process.is_credulous, now_ms: self.trace.now_ms() };
+        let reader = Reader { me: process.stamp, belief: process.belief, now_ms: self.trace.now_ms() };
         if is_write {
             let before = process.contents.clone();
             process.past.push_back(before);

@@ -108,6 +108,7 @@ pub(crate) struct SimTruth {
     seat: u64,
     is_away: Arc<AtomicBool>,
     chance: Arc<Mutex<Chance>>,
+    is_gullible: bool,
 }
 
 /// The right to publish.
@@ -127,8 +128,15 @@ impl Drop for SimLock {
 }
 
 impl SimTruth {
-    pub(crate) fn new(sql: Sql, seat: u64, is_away: Arc<AtomicBool>, chance: Chance) -> SimTruth {
-        SimTruth { sql, seat, is_away, chance: Arc::new(Mutex::new(chance)) }
+    /// The way of the console at `seat`. A gullible one, which is a planted fault, remembers gateways whatever the epoch is.
+    pub(crate) fn new(
+        sql: Sql,
+        seat: u64,
+        is_away: Arc<AtomicBool>,
+        chance: Chance,
+        is_gullible: bool,
+    ) -> SimTruth {
+        SimTruth { sql, seat, is_away, chance: Arc::new(Mutex::new(chance)), is_gullible }
     }
 
     async fn way(&self) -> Result<(), TruthError> {
@@ -240,7 +248,7 @@ impl Truth for SimTruth {
             goes_on_ms: registered.presence.goes_on_ms,
         };
         self.transact(|records| {
-            let is_same = records.epoch == epoch;
+            let is_same = records.epoch == epoch || self.is_gullible;
             if is_same {
                 records.known.extend(gateways.iter().map(|one| (one.gateway, known(one))));
             }
