@@ -3,14 +3,14 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
 
 use keystile::domain::clock::Clock;
 use keystile::domain::id::GatewayId;
 use keystile::domain::limit::Limits;
-use keystile::fleet::{Follower, Identity, Publisher, Register, Revoker, Told};
+use keystile::fleet::{Follower, Following, Identity, Publisher, Register, Revoker, Told};
 use keystile::keytable::KeyTable;
 use tokio::sync::watch;
 
@@ -108,8 +108,17 @@ pub(crate) async fn gateway(seat: Seat, stage: Stage) -> turmoil::Result {
         trust: stage.rules.trust,
         serve_for: stage.rules.serve_for,
     };
-    let (follower, _following) =
-        Follower::new(hub, Arc::clone(&keys), seat.clock.clone(), identity, Told::default);
+    let following = Arc::new(OnceLock::<Following>::new());
+    let told = {
+        // There are no limits that hold anything: they let go at once.
+        let following = Arc::clone(&following);
+        move || {
+            let lapses_seen = following.get().map_or(0, |following| following.view().borrow().lapses);
+            Told { lapses_seen, ..Told::default() }
+        }
+    };
+    let (follower, seen) = Follower::new(hub, Arc::clone(&keys), seat.clock.clone(), identity, told);
+    following.get_or_init(|| seen);
     let (leave, leaving) = watch::channel(false);
     *seat.life.lock().unwrap() = Some(Life { keys, leave });
     pausable(seat.is_paused, follower.run(leaving)).await;
