@@ -83,6 +83,33 @@ pub(crate) struct Run<'a> {
     pub(crate) ids: u64,
 }
 
+/// What all hosts of a run share, and what its servers believe.
+fn staged(plant: Option<Plant>, chance: &mut Chance, trace: &Trace) -> (Stage, Belief) {
+    let rules = Rules {
+        trust: Duration::from_millis(600),
+        serve_for: Duration::from_millis(800 * chance.within(0..2)),
+        overlap: Duration::from_millis(1_000),
+        gateways_are_hasty: plant == Some(Plant::HastyGateways),
+        truth_is_gullible: plant == Some(Plant::GullibleTruth),
+    };
+    let stage = Stage {
+        rules,
+        trace: trace.clone(),
+        sql: Sql::new(id(4, 1)),
+        book: Arc::default(),
+        attempts: Arc::default(),
+        haste_ms: [50, 400][chance.within(0..2) as usize],
+        published: Arc::default(),
+        is_calm: Arc::default(),
+    };
+    let belief = match plant {
+        Some(Plant::CredulousHub) => Belief::Any,
+        Some(Plant::StampsWithoutHistory) => Belief::SameProcess,
+        Some(Plant::GullibleTruth | Plant::HastyGateways) | None => Belief::Sound,
+    };
+    (stage, belief)
+}
+
 impl Run<'_> {
     fn new(seed: u64, plant: Option<Plant>) -> Run<'static> {
         let mut chance = Chance::new(seed);
@@ -97,28 +124,7 @@ impl Run<'_> {
             .tcp_capacity(4_096)
             .enable_random_order()
             .build();
-        let rules = Rules {
-            trust: Duration::from_millis(600),
-            serve_for: Duration::from_millis(800 * chance.within(0..2)),
-            overlap: Duration::from_millis(1_000),
-            gateways_are_hasty: plant == Some(Plant::HastyGateways),
-            truth_is_gullible: plant == Some(Plant::GullibleTruth),
-        };
-        let stage = Stage {
-            rules,
-            trace: trace.clone(),
-            sql: Sql::new(id(4, 1)),
-            book: Arc::default(),
-            attempts: Arc::default(),
-            haste_ms: [50, 400][chance.within(0..2) as usize],
-            published: Arc::default(),
-            is_calm: Arc::default(),
-        };
-        let belief = match plant {
-            Some(Plant::CredulousHub) => Belief::Any,
-            Some(Plant::StampsWithoutHistory) => Belief::SameProcess,
-            Some(Plant::GullibleTruth | Plant::HastyGateways) | None => Belief::Sound,
-        };
+        let (stage, belief) = staged(plant, &mut chance, &trace);
         let servers: Vec<Server> = (1..)
             .zip(SERVERS)
             .map(|(id, name)| Server::new(name, id, belief, trace.clone(), stage.published.clone()))
