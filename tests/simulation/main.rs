@@ -4,6 +4,12 @@
 //! are lost, late and out of step, processes die, stop and start again, contents are lost, clocks run apart. After each
 //! millisecond no gateway may admit a key of which somebody was told that nobody does. The same seed is the same run.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::wildcard_enum_match_arm,
+    reason = "numbers of a simulation are small, and an answer that was not asked for is strange, whichever it is"
+)]
+
 #[cfg(test)]
 mod book;
 #[cfg(test)]
@@ -100,11 +106,6 @@ mod tests {
     #[test]
     fn a_hub_that_vouches_for_another_history_of_its_own_is_found() {
         assert!(is_found(Plant::StampsWithoutHistory));
-    }
-
-    #[test]
-    fn a_truth_that_remembers_gateways_of_a_register_that_is_gone_is_found() {
-        assert!(is_found(Plant::GullibleTruth));
     }
 
     #[test]

@@ -41,8 +41,6 @@ pub(crate) enum Plant {
     CredulousHub,
     /// Servers vouch for what they held before another one took over for a while.
     StampsWithoutHistory,
-    /// Gateways are remembered by the register of a server that is gone.
-    GullibleTruth,
     /// Gateways acknowledge what they have heard of and not applied.
     HastyGateways,
 }
@@ -102,7 +100,6 @@ impl Run<'_> {
             serve_for: Duration::from_millis(800 * chance.within(0..2)),
             overlap: Duration::from_millis(1_000),
             gateways_are_hasty: plant == Some(Plant::HastyGateways),
-            truth_is_gullible: plant == Some(Plant::GullibleTruth),
         };
         let stage = Stage {
             rules,
@@ -117,7 +114,7 @@ impl Run<'_> {
         let belief = match plant {
             Some(Plant::CredulousHub) => Belief::Any,
             Some(Plant::StampsWithoutHistory) => Belief::SameProcess,
-            Some(Plant::GullibleTruth | Plant::HastyGateways) | None => Belief::Sound,
+            Some(Plant::HastyGateways) | None => Belief::Sound,
         };
         let servers: Vec<Server> = (1..)
             .zip(SERVERS)
