@@ -86,15 +86,7 @@ impl Run<'_> {
         let mut chance = Chance::new(seed);
         let trace = Trace::default();
         let latency = Duration::from_millis([2, 5, 20][chance.within(0..3) as usize]);
-        let mut sim = turmoil::Builder::new()
-            .rng_seed(chance.next())
-            .tick_duration(TICK)
-            .simulation_duration(Duration::from_secs(3_600))
-            .min_message_latency(Duration::from_millis(1))
-            .max_message_latency(latency)
-            .tcp_capacity(4_096)
-            .enable_random_order()
-            .build();
+        let mut sim = network(chance.next(), latency);
         let rules = Rules {
             trust: Duration::from_millis(600),
             serve_for: Duration::from_millis(800 * chance.within(0..2)),
@@ -236,6 +228,19 @@ impl Run<'_> {
         self.trace.tell(format_args!("all faults have ended"));
         self.settle(CALM_MAX)
     }
+}
+
+/// A network without hosts, on which messages take up to `latency`.
+fn network(seed: u64, latency: Duration) -> Sim<'static> {
+    turmoil::Builder::new()
+        .rng_seed(seed)
+        .tick_duration(TICK)
+        .simulation_duration(Duration::from_secs(3_600))
+        .min_message_latency(Duration::from_millis(1))
+        .max_message_latency(latency)
+        .tcp_capacity(4_096)
+        .enable_random_order()
+        .build()
 }
 
 fn seat(name: &'static str, number: usize) -> Seat {
