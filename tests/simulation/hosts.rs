@@ -32,8 +32,6 @@ pub(crate) struct Rules {
     pub(crate) overlap: Duration,
     /// A planted fault, see [`SimHub::new`].
     pub(crate) gateways_are_hasty: bool,
-    /// A planted fault, see [`SimTruth::new`].
-    pub(crate) truth_is_gullible: bool,
 }
 
 /// What all hosts of a run share.
@@ -133,9 +131,7 @@ pub(crate) async fn console(seat: Seat, stage: Stage, chance: Arc<Mutex<Chance>>
     };
     let [one, two, three] = &mut of_operators;
     let hub = SimHub::new(seat.view.clone(), stage.attempts.clone(), false);
-    let is_gullible = stage.rules.truth_is_gullible;
-    let truth =
-        SimTruth::new(stage.sql.clone(), seat.number, Arc::clone(&seat.is_away), of_truth, is_gullible);
+    let truth = SimTruth::new(stage.sql.clone(), seat.number, Arc::clone(&seat.is_away), of_truth);
     let spread: GatewayId = id(2, seat.number);
     let (publisher, publishing) = Publisher::new(truth.clone(), hub.clone(), spread);
     let Rules { overlap, trust, .. } = stage.rules;

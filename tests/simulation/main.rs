@@ -7,7 +7,7 @@
 #![expect(
     clippy::cast_possible_truncation,
     clippy::wildcard_enum_match_arm,
-    reason = "a simulated fleet counts to a few hundred, and every other answer is wrong alike"
+    reason = "numbers of a simulation are small, and an answer that was not asked for is strange, whichever it is"
 )]
 
 #[cfg(test)]
@@ -106,11 +106,6 @@ mod tests {
     #[test]
     fn a_hub_that_vouches_for_another_history_of_its_own_is_found() {
         assert!(is_found(Plant::StampsWithoutHistory));
-    }
-
-    #[test]
-    fn a_truth_that_remembers_gateways_of_a_register_that_is_gone_is_found() {
-        assert!(is_found(Plant::GullibleTruth));
     }
 
     #[test]

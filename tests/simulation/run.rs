@@ -41,8 +41,6 @@ pub(crate) enum Plant {
     CredulousHub,
     /// Servers vouch for what they held before another one took over for a while.
     StampsWithoutHistory,
-    /// Gateways are remembered by the register of a server that is gone.
-    GullibleTruth,
     /// Gateways acknowledge what they have heard of and not applied.
     HastyGateways,
 }
@@ -83,48 +81,33 @@ pub(crate) struct Run<'a> {
     pub(crate) ids: u64,
 }
 
-/// What all hosts of a run share, and what its servers believe.
-fn staged(plant: Option<Plant>, chance: &mut Chance, trace: &Trace) -> (Stage, Belief) {
-    let rules = Rules {
-        trust: Duration::from_millis(600),
-        serve_for: Duration::from_millis(800 * chance.within(0..2)),
-        overlap: Duration::from_millis(1_000),
-        gateways_are_hasty: plant == Some(Plant::HastyGateways),
-        truth_is_gullible: plant == Some(Plant::GullibleTruth),
-    };
-    let stage = Stage {
-        rules,
-        trace: trace.clone(),
-        sql: Sql::new(id(4, 1)),
-        book: Arc::default(),
-        attempts: Arc::default(),
-        haste_ms: [50, 400][chance.within(0..2) as usize],
-        published: Arc::default(),
-        is_calm: Arc::default(),
-    };
-    let belief = match plant {
-        Some(Plant::CredulousHub) => Belief::Any,
-        Some(Plant::StampsWithoutHistory) => Belief::SameProcess,
-        Some(Plant::GullibleTruth | Plant::HastyGateways) | None => Belief::Sound,
-    };
-    (stage, belief)
-}
-
 impl Run<'_> {
     fn new(seed: u64, plant: Option<Plant>) -> Run<'static> {
         let mut chance = Chance::new(seed);
         let trace = Trace::default();
         let latency = Duration::from_millis([2, 5, 20][chance.within(0..3) as usize]);
-        let mut sim = turmoil::Builder::new()
-            .rng_seed(chance.next())
-            .tick_duration(TICK)
-            .simulation_duration(Duration::from_secs(3_600))
-            .min_message_latency(Duration::from_millis(1))
-            .max_message_latency(latency)
-            .tcp_capacity(4_096)
-            .enable_random_order()
-            .build();
-        let (stage, belief) = staged(plant, &mut chance, &trace);
+        let mut sim = network(chance.next(), latency);
+        let rules = Rules {
+            trust: Duration::from_millis(600),
+            serve_for: Duration::from_millis(800 * chance.within(0..2)),
+            overlap: Duration::from_millis(1_000),
+            gateways_are_hasty: plant == Some(Plant::HastyGateways),
+        };
+        let stage = Stage {
+            rules,
+            trace: trace.clone(),
+            sql: Sql::new(id(4, 1)),
+            book: Arc::default(),
+            attempts: Arc::default(),
+            haste_ms: [50, 400][chance.within(0..2) as usize],
+            published: Arc::default(),
+            is_calm: Arc::default(),
+        };
+        let belief = match plant {
+            Some(Plant::CredulousHub) => Belief::Any,
+            Some(Plant::StampsWithoutHistory) => Belief::SameProcess,
+            Some(Plant::HastyGateways) | None => Belief::Sound,
+        };
         let servers: Vec<Server> = (1..)
             .zip(SERVERS)
             .map(|(id, name)| Server::new(name, id, belief, trace.clone(), stage.published.clone()))
@@ -245,6 +228,19 @@ impl Run<'_> {
         self.trace.tell(format_args!("all faults have ended"));
         self.settle(CALM_MAX)
     }
+}
+
+/// A network without hosts, on which messages take up to `latency`.
+fn network(seed: u64, latency: Duration) -> Sim<'static> {
+    turmoil::Builder::new()
+        .rng_seed(seed)
+        .tick_duration(TICK)
+        .simulation_duration(Duration::from_secs(3_600))
+        .min_message_latency(Duration::from_millis(1))
+        .max_message_latency(latency)
+        .tcp_capacity(4_096)
+        .enable_random_order()
+        .build()
 }
 
 fn seat(name: &'static str, number: usize) -> Seat {

@@ -108,7 +108,6 @@ pub(crate) struct SimTruth {
     seat: u64,
     is_away: Arc<AtomicBool>,
     chance: Arc<Mutex<Chance>>,
-    is_gullible: bool,
 }
 
 /// The right to publish.
@@ -128,15 +127,9 @@ impl Drop for SimLock {
 }
 
 impl SimTruth {
-    /// The way of the console at `seat`. A gullible one, which is a planted fault, remembers gateways whatever the epoch is.
-    pub(crate) fn new(
-        sql: Sql,
-        seat: u64,
-        is_away: Arc<AtomicBool>,
-        chance: Chance,
-        is_gullible: bool,
-    ) -> SimTruth {
-        SimTruth { sql, seat, is_away, chance: Arc::new(Mutex::new(chance)), is_gullible }
+    /// The way of the console at `seat`.
+    pub(crate) fn new(sql: Sql, seat: u64, is_away: Arc<AtomicBool>, chance: Chance) -> SimTruth {
+        SimTruth { sql, seat, is_away, chance: Arc::new(Mutex::new(chance)) }
     }
 
     async fn way(&self) -> Result<(), TruthError> {
@@ -248,7 +241,7 @@ impl Truth for SimTruth {
             goes_on_ms: registered.presence.goes_on_ms,
         };
         self.transact(|records| {
-            let is_same = records.epoch == epoch || self.is_gullible;
+            let is_same = records.epoch == epoch;
             if is_same {
                 records.known.extend(gateways.iter().map(|one| (one.gateway, known(one))));
             }
