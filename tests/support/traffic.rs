@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::client::{Client, Request, Response, status_of};
+use super::eventually;
 use super::fleet::{Book, Fleet};
 use super::history::{Attempt, Log, target_of};
 use super::management::Key;
@@ -119,9 +120,21 @@ impl Running {
         Running::begin(fleet, gateway, key, handshake, 101)
     }
 
+    /// Tries again where it is 503, as a client does: a fleet that has just begun may not be able to say yet how much of a
+    /// limit is left.
     fn begin(fleet: &Fleet, gateway: usize, key: &Key, request: Request, good: u16) -> Result<Running, u16> {
+        let bytes = request.key(&key.secret).bytes();
+        let mut answer = Err(503);
+        eventually("a gateway can decide", || {
+            answer = Running::attempt(fleet, gateway, key, &bytes, good);
+            !matches!(answer, Err(503))
+        });
+        answer
+    }
+
+    fn attempt(fleet: &Fleet, gateway: usize, key: &Key, bytes: &[u8], good: u16) -> Result<Running, u16> {
         let mut client = fleet.gateways[gateway].process.connect();
-        client.send(request.key(&key.secret).bytes());
+        client.send(bytes);
         let status = status_of(&client.head());
         if status != good {
             return Err(status);
